@@ -1,0 +1,122 @@
+import type { HostTensor } from "../core/host_tensor.ts";
+import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
+import type { TensorInfo } from "./safetensors_format.ts";
+
+/** The tensors of a model folder, whether it is one file or many shards. */
+export interface ModelTensors extends Disposable {
+  /** The files that hold them. */
+  readonly paths: readonly string[];
+  /** All tensors by name. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /**
+   * Reads one tensor from the shard that holds it.
+   *
+   * @throws {RangeError} If there is no such tensor.
+   * @throws {TypeError} If its element type cannot be read.
+   */
+  read(name: string): Promise<HostTensor>;
+  /** Closes the files; also what `using` calls. */
+  close(): void;
+}
+
+/**
+ * Opens `model.safetensors` of a Hugging Face model folder, or else the shards that
+ * `model.safetensors.index.json` lists.
+ *
+ * @throws {Deno.errors.NotFound} If the folder has neither, or a shard is missing.
+ * @throws {SyntaxError} If a file is malformed, or the index disagrees with the shards.
+ */
+export async function openModelTensors(folder: string): Promise<ModelTensors> {
+  const single = `${folder}/model.safetensors`;
+  const index = `${folder}/model.safetensors.index.json`;
+  if (await exists(single)) return view(folder, [await openSafetensors(single)]);
+  if (!await exists(index)) {
+    const pickle = await exists(`${folder}/pytorch_model.bin`) ? "only pytorch_model.bin" : "neither";
+    throw new Deno.errors.NotFound(
+      `Cannot read the weights of ${folder}: found ${pickle}, expected model.safetensors or model.safetensors.index.json`,
+    );
+  }
+  const weightMap = parseIndex(await Deno.readTextFile(index), index);
+  const files: SafetensorsFile[] = [];
+  try {
+    for (const shard of [...new Set(weightMap.values())].sort()) {
+      if (!await exists(`${folder}/${shard}`)) {
+        throw new Deno.errors.NotFound(`Cannot read ${folder}/${shard}: missing, but ${index} lists it`);
+      }
+      files.push(await openSafetensors(`${folder}/${shard}`));
+    }
+    for (const [name, shard] of weightMap) {
+      if (files.some((file) => file.path === `${folder}/${shard}` && file.tensors.has(name))) continue;
+      throw new SyntaxError(
+        `Cannot read tensor ${name}: ${folder}/${shard} lacks it, but ${index} places it there`,
+      );
+    }
+    return view(folder, files);
+  } catch (error) {
+    files.forEach((file) => file.close());
+    throw error;
+  }
+}
+
+/**
+ * The shard of each tensor, from the text of a `model.safetensors.index.json`.
+ *
+ * @throws {SyntaxError} If the text is not JSON or has no well-formed `weight_map` of plain file names.
+ */
+export function parseIndex(text: string, name: string): Map<string, string> {
+  let json: { weight_map?: unknown };
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new SyntaxError(`Cannot read ${name}: expected JSON (${(cause as Error).message})`, { cause });
+  }
+  const map = json?.weight_map;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw new SyntaxError(`Cannot read ${name}: expected an object weight_map`);
+  }
+  for (const [tensor, file] of Object.entries(map)) {
+    if (typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file)) {
+      throw new SyntaxError(
+        `Cannot read ${name}: tensor ${tensor} is in ${
+          JSON.stringify(file)
+        }, expected a .safetensors file of this folder`,
+      );
+    }
+  }
+  return new Map(Object.entries(map as Record<string, string>));
+}
+
+function view(folder: string, files: SafetensorsFile[]): ModelTensors {
+  const owner = new Map<string, SafetensorsFile>();
+  for (const file of files) {
+    for (const name of file.tensors.keys()) {
+      const other = owner.get(name);
+      if (other) {
+        throw new SyntaxError(`Cannot read tensor ${name}: ${other.path} and ${file.path} both hold it`);
+      }
+      owner.set(name, file);
+    }
+  }
+  const close = () => files.forEach((file) => file.close());
+  return {
+    paths: files.map((file) => file.path),
+    tensors: new Map([...owner].map(([name, file]) => [name, file.tensors.get(name)!])),
+    async read(name) {
+      const file = owner.get(name);
+      if (!file) throw new RangeError(`Cannot read tensor ${name}: ${folder} has no tensor of that name`);
+      return await file.read(name);
+    },
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
