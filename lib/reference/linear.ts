@@ -50,8 +50,9 @@ export function linear(
   const y = matmul(x, w, { m: n, n: out, k }, "nt");
   if (!adapter) return y;
   const { rank: r, scale, a, b, a0, b0 } = adapter;
-  add(y, lowRank(multiply(x, mask), a, b, r, dims), scale);
-  if (a0 && b0) add(y, lowRank(x, a0, b0, r, dims), -scale);
+  const branch = lowRank(multiply(x, mask), a, b, r, dims);
+  if (a0 && b0) add(branch, lowRank(x, a0, b0, r, dims), -1);
+  add(y, branch, scale);
   return y;
 }
 
@@ -107,10 +108,10 @@ export function effectiveWeight(
 ): Float64Array {
   const { rank: r, scale, a, b, a0, b0 } = adapter;
   checkLengths("effectiveWeight", { ...dims, r }, { "w [out, in]": w, "a [r, in]": a, "b [out, r]": b });
-  const sum = w.slice();
-  add(sum, matmul(b, a, { m: dims.out, n: dims.in, k: r }), scale);
-  if (a0 && b0) add(sum, matmul(b0, a0, { m: dims.out, n: dims.in, k: r }), -scale);
-  return sum;
+  const product = { m: dims.out, n: dims.in, k: r };
+  const change = matmul(b, a, product);
+  if (a0 && b0) add(change, matmul(b0, a0, product), -1);
+  return w.map((value, i) => value + scale * change[i]);
 }
 
 /** x Aᵀ Bᵀ. */
