@@ -1,0 +1,74 @@
+import { bindAxes } from "../core/shape.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { matmulPlain } from "../kernels/matmul.ts";
+
+/** How the operands of a product are stored: `nn` A B, `nt` A Bᵀ, `tn` Aᵀ B. */
+export type MatmulForm = "nn" | "nt" | "tn";
+
+/** Options of `matmul`. */
+export interface MatmulOptions {
+  /** Where the product goes, f32 `[m, n]` or `[batch, m, n]`; default: a new tensor. Must be neither operand. */
+  into?: Tensor;
+  /** Adds to what `into` holds instead of overwriting it. */
+  accumulate?: boolean;
+  /** Factor of the product; default 1. */
+  scale?: number;
+}
+
+const AXES: Record<MatmulForm, readonly [a: string, b: string]> = {
+  nn: ["m, k", "k, n"],
+  nt: ["m, k", "n, k"],
+  tn: ["k, m", "k, n"],
+};
+
+/**
+ * Matrix product `C = scale · A B` (`nn`), `scale · A Bᵀ` (`nt`) or `scale · Aᵀ B` (`tn`), plain or batched.
+ *
+ * Operands are f32 `[m, k]`, `[k, n]` in the form's order of axes, or both with a leading batch axis; sums are f32
+ * and deterministic for one kernel variant. Any length may be 0: a sum over nothing is 0.
+ *
+ * Own construction; the kernels are in `lib/kernels/matmul.ts`.
+ *
+ * @returns C, `[m, n]` or `[batch, m, n]`: `into` where given, else a new tensor.
+ * @throws {RangeError} If shapes disagree, e.g. `Cannot compute matmul nt with b [n, k]: got shape [3, 5], expected
+ * k = 4`, or `into` is an operand.
+ * @throws {TypeError} If a tensor is not f32, or `accumulate` has no `into`.
+ */
+export function matmul(
+  gpu: Gpu,
+  form: MatmulForm,
+  a: Tensor,
+  b: Tensor,
+  options: MatmulOptions = {},
+): Tensor {
+  const { accumulate = false, scale = 1 } = options;
+  const lead = a.shape.length === 3 ? "batch, " : "";
+  const [aAxes, bAxes] = AXES[form];
+  const { batch = 1, m, n, k } = bindAxes(`matmul ${form}`, {
+    [`a [${lead}${aAxes}]`]: a.shape,
+    [`b [${lead}${bAxes}]`]: b.shape,
+    ...options.into && { [`into [${lead}m, n]`]: options.into.shape },
+  });
+  for (const tensor of [a, b, options.into]) {
+    if (tensor && tensor.dtype !== "f32") {
+      throw new TypeError(`Cannot compute matmul ${form} with ${tensor.dtype}: expected f32`);
+    }
+  }
+  if (accumulate && !options.into) {
+    throw new TypeError(
+      `Cannot compute matmul ${form} with accumulate: expected a tensor \`into\` to add to`,
+    );
+  }
+  if (options.into && (options.into.slab === a.slab || options.into.slab === b.slab)) {
+    throw new RangeError(`Cannot compute matmul ${form} into an operand: expected a buffer of its own`);
+  }
+  const c = options.into ?? gpu.tensor(lead ? [batch, m, n] : [m, n]);
+  const [aRow, aSum] = form === "tn" ? [1, m] : [k, 1];
+  const [bSum, bColumn] = form === "nt" ? [1, k] : [n, 1];
+  gpu.run(matmulPlain, [a, b, c], {
+    ...{ batch, m, n, k, a_row: aRow, a_sum: aSum, b_sum: bSum, b_column: bColumn },
+    ...{ accumulate: Number(accumulate), scale },
+  });
+  return c;
+}
