@@ -10,7 +10,7 @@ export { Rng, threefry2x32 } from "./lib/core/rng.ts";
 export { bindAxes, type Shape, size } from "./lib/core/shape.ts";
 export { type DeviceOptions, listAdapters, openDevice } from "./lib/gpu/device.ts";
 export { type AdapterInfo, Gpu } from "./lib/gpu/gpu.ts";
-export type { GpuFeature, KernelSpec } from "./lib/gpu/kernel.ts";
+export type { GpuFeature, KernelSpec, UniformType } from "./lib/gpu/kernel.ts";
 export type { BufferPool, Slab } from "./lib/gpu/pool.ts";
 export type { AdapterPreference } from "./lib/gpu/preference.ts";
 export { Tensor } from "./lib/gpu/tensor.ts";
