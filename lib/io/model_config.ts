@@ -1,0 +1,173 @@
+import { type JsonObject, readJson } from "./json_file.ts";
+
+/** What makes a decoder: the fields of config.json that decide its shapes and its arithmetic. */
+export interface DecoderConfig {
+  /** Which layout of operations and which table of weight names. */
+  readonly family: "llama";
+  /** Tokens of the vocabulary, v. */
+  readonly vocabularySize: number;
+  /** Width of the residual stream, d. */
+  readonly width: number;
+  /** Number of layers. */
+  readonly layers: number;
+  /** Query heads, h. */
+  readonly heads: number;
+  /** Key and value heads; divides `heads`. */
+  readonly keyValueHeads: number;
+  /** Width of one head; even, because rotary embedding turns pairs. */
+  readonly headWidth: number;
+  /** Inner width of the gated MLP. */
+  readonly mlpWidth: number;
+  /** Base θ of the rotary angles, position · θ^(-2i / headWidth). */
+  readonly ropeBase: number;
+  /** ε of the RMS norms. */
+  readonly normEps: number;
+  /** Longest sequence the model is made for, tokens. */
+  readonly context: number;
+  /** Whether the output head is the token embedding. */
+  readonly tiedEmbeddings: boolean;
+  /** Id that begins a text, if there is one. */
+  readonly bos: number | undefined;
+  /** Ids that end a text. */
+  readonly eos: readonly number[];
+}
+
+/**
+ * Reads `config.json` of a Hugging Face model folder.
+ *
+ * @throws {Deno.errors.NotFound} If there is none.
+ * @throws {SyntaxError} If it is not JSON.
+ * @throws {RangeError} As {@linkcode parseModelConfig}.
+ */
+export async function readModelConfig(folder: string): Promise<DecoderConfig> {
+  return parseModelConfig(await readJson(`${folder}/config.json`), `${folder}/config.json`);
+}
+
+/**
+ * A decoder's configuration from the content of a config.json, in the form of transformers 4 (`rope_theta` and
+ * `rope_scaling` at the top) or 5 (`rope_parameters`). Missing fields have transformers' defaults for the family.
+ *
+ * @param json Content of the file.
+ * @param name The file's name, for errors.
+ * @throws {RangeError} If the model is one that cannot be computed here, or a size makes no sense: the message
+ * names the field, what was found and what is expected.
+ */
+export function parseModelConfig(json: JsonObject, name: string): DecoderConfig {
+  const fail = (field: string, expected: string, found: unknown = json[field]): never => {
+    throw new RangeError(`Cannot use ${name}: found ${field} ${JSON.stringify(found)}, expected ${expected}`);
+  };
+  const only = (field: string, allowed: readonly unknown[]) => {
+    if (!allowed.includes(json[field])) {
+      fail(
+        field,
+        allowed.filter((x) => x !== undefined).map(show).join(" or "),
+      );
+    }
+  };
+  only("model_type", ["llama"]);
+  const architecture = [json.architectures ?? "LlamaForCausalLM"].flat();
+  if (architecture[0] !== "LlamaForCausalLM") fail("architectures", '["LlamaForCausalLM"]');
+  only("hidden_act", [undefined, "silu"]);
+  only("attention_bias", [undefined, null, false]);
+  only("mlp_bias", [undefined, null, false]);
+  only("quantization_config", [undefined, null]);
+
+  const count = (field: string, fallback?: number) => {
+    const value = json[field] ?? fallback;
+    return Number.isSafeInteger(value) && (value as number) > 0
+      ? value as number
+      : fail(field, "a whole number > 0", value ?? null);
+  };
+  const heads = count("num_attention_heads");
+  const keyValueHeads = count("num_key_value_heads", heads);
+  if (heads % keyValueHeads) fail("num_key_value_heads", `a divisor of num_attention_heads ${heads}`);
+  const width = count("hidden_size");
+  const headWidth = count("head_dim", width / heads);
+  if (headWidth % 2) fail("head_dim", "an even number", headWidth);
+  const vocabularySize = count("vocab_size");
+  const normEps = json.rms_norm_eps ?? 1e-6;
+  if (typeof normEps !== "number" || !(normEps >= 0)) return fail("rms_norm_eps", "a number >= 0");
+  const tied = json.tie_word_embeddings ?? false;
+  if (typeof tied !== "boolean") return fail("tie_word_embeddings", "true or false");
+
+  return {
+    family: "llama",
+    vocabularySize,
+    width,
+    layers: count("num_hidden_layers"),
+    heads,
+    keyValueHeads,
+    headWidth,
+    mlpWidth: count("intermediate_size"),
+    ropeBase: ropeBase(json, fail),
+    normEps,
+    context: count("max_position_embeddings", 2048),
+    tiedEmbeddings: tied,
+    bos: tokenIds("bos_token_id", json, vocabularySize, fail).at(0),
+    eos: tokenIds("eos_token_id", json, vocabularySize, fail),
+  };
+}
+
+/**
+ * The content of a config.json that transformers 4 and 5 and {@linkcode parseModelConfig} read as `config`.
+ *
+ * @param dtype Element type of the weights stored beside it.
+ */
+export function modelConfigJson(config: DecoderConfig, dtype: "f32" | "f16" | "bf16"): JsonObject {
+  return {
+    architectures: ["LlamaForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: config.bos ?? null,
+    eos_token_id: config.eos.length > 1 ? config.eos : config.eos[0] ?? null,
+    head_dim: config.headWidth,
+    hidden_act: "silu",
+    hidden_size: config.width,
+    intermediate_size: config.mlpWidth,
+    max_position_embeddings: config.context,
+    mlp_bias: false,
+    model_type: "llama",
+    num_attention_heads: config.heads,
+    num_hidden_layers: config.layers,
+    num_key_value_heads: config.keyValueHeads,
+    rms_norm_eps: config.normEps,
+    rope_scaling: null,
+    rope_theta: config.ropeBase,
+    tie_word_embeddings: config.tiedEmbeddings,
+    torch_dtype: { f32: "float32", f16: "float16", bf16: "bfloat16" }[dtype],
+    vocab_size: config.vocabularySize,
+  };
+}
+
+type Fail = (field: string, expected: string, found?: unknown) => never;
+
+function ropeBase(json: JsonObject, fail: Fail): number {
+  const fields = [json.rope_parameters, json.rope_scaling].filter((rope) =>
+    rope !== undefined && rope !== null
+  );
+  for (const rope of fields as JsonObject[]) {
+    const type = rope.rope_type ?? rope.type ?? "default";
+    if (type !== "default") fail("rope_type", '"default" (scaled rotary angles are not supported)', type);
+  }
+  const partial = (json.rope_parameters as JsonObject | undefined)?.partial_rotary_factor ??
+    json.partial_rotary_factor ?? 1;
+  if (partial !== 1) fail("partial_rotary_factor", "1", partial);
+  const base = (json.rope_parameters as JsonObject | undefined)?.rope_theta ?? json.rope_theta ?? 10000;
+  return typeof base === "number" && base > 0 ? base : fail("rope_theta", "a number > 0", base);
+}
+
+function tokenIds(field: string, json: JsonObject, vocabularySize: number, fail: Fail): number[] {
+  const ids: unknown[] = [json[field] ?? []].flat();
+  // Some published files hold -1 where they mean none.
+  const used = ids.filter((id) => id !== -1);
+  if (
+    !used.every((id) => Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < vocabularySize)
+  ) {
+    fail(field, `token ids below vocab_size ${vocabularySize}`);
+  }
+  return used as number[];
+}
+
+function show(x: unknown): string {
+  return JSON.stringify(x);
+}

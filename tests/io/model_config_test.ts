@@ -1,0 +1,150 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { modelConfigJson, parseModelConfig, readModelConfig } from "../../lib/io/model_config.ts";
+import { referenceData } from "./reference_data.ts";
+
+/** As transformers 4 writes it. */
+const OLD = {
+  architectures: ["LlamaForCausalLM"],
+  bos_token_id: 1,
+  eos_token_id: [2, 3],
+  hidden_act: "silu",
+  hidden_size: 64,
+  intermediate_size: 172,
+  max_position_embeddings: 512,
+  model_type: "llama",
+  num_attention_heads: 8,
+  num_hidden_layers: 5,
+  num_key_value_heads: 4,
+  rms_norm_eps: 1e-5,
+  rope_scaling: null,
+  rope_theta: 500000,
+  tie_word_embeddings: true,
+  torch_dtype: "float32",
+  vocab_size: 512,
+};
+
+/** As transformers 5 writes it: the rotary base lies in rope_parameters, torch_dtype is dtype. */
+const { rope_theta: _theta, rope_scaling: _scaling, torch_dtype: _dtype, ...common } = OLD;
+const NEW = {
+  ...common,
+  attention_bias: false,
+  dtype: "float32",
+  head_dim: 8,
+  mlp_bias: false,
+  pad_token_id: null,
+  rope_parameters: { rope_theta: 500000, rope_type: "default" },
+  transformers_version: "5.24.0",
+};
+
+Deno.test("parseModelConfig() reads both forms of transformers alike", () => {
+  const expected = {
+    family: "llama" as const,
+    vocabularySize: 512,
+    width: 64,
+    layers: 5,
+    heads: 8,
+    keyValueHeads: 4,
+    headWidth: 8,
+    mlpWidth: 172,
+    ropeBase: 500000,
+    normEps: 1e-5,
+    context: 512,
+    tiedEmbeddings: true,
+    bos: 1,
+    eos: [2, 3],
+  };
+  assertEquals(parseModelConfig(OLD, "config.json"), expected);
+  assertEquals(parseModelConfig(NEW, "config.json"), expected);
+});
+
+Deno.test("parseModelConfig() fills in transformers' defaults", () => {
+  const found = parseModelConfig({
+    model_type: "llama",
+    hidden_size: 64,
+    intermediate_size: 172,
+    num_attention_heads: 4,
+    num_hidden_layers: 1,
+    vocab_size: 10,
+    bos_token_id: null,
+    eos_token_id: -1,
+  }, "config.json");
+  assertEquals([found.keyValueHeads, found.headWidth, found.ropeBase, found.normEps], [4, 16, 10000, 1e-6]);
+  assertEquals([found.context, found.tiedEmbeddings, found.bos, found.eos], [2048, false, undefined, []]);
+});
+
+Deno.test("modelConfigJson() writes what parseModelConfig() reads", () => {
+  const config = parseModelConfig(OLD, "config.json");
+  assertEquals(parseModelConfig(modelConfigJson(config, "f16"), "config.json"), config);
+  const plain = { ...config, bos: undefined, eos: [] };
+  assertEquals(parseModelConfig(modelConfigJson(plain, "f32"), "config.json"), plain);
+});
+
+const REFUSED: [Record<string, unknown>, string][] = [
+  [{ model_type: "gpt2" }, 'found model_type "gpt2", expected "llama"'],
+  [{ model_type: undefined }, 'expected "llama"'],
+  [{ architectures: ["LlamaForSequenceClassification"] }, "found architectures"],
+  [{ hidden_act: "gelu" }, 'found hidden_act "gelu", expected "silu"'],
+  [{ attention_bias: true }, "found attention_bias true, expected null or false"],
+  [{ mlp_bias: true }, "found mlp_bias true"],
+  [{ quantization_config: { bits: 4 } }, 'found quantization_config {"bits":4}'],
+  [{ rope_scaling: { type: "linear", factor: 2 } }, 'found rope_type "linear"'],
+  [{ rope_scaling: { rope_type: "llama3" } }, 'found rope_type "llama3"'],
+  [{ rope_parameters: { rope_type: "yarn", rope_theta: 1e4 } }, 'found rope_type "yarn"'],
+  [{ rope_theta: -1 }, "found rope_theta -1"],
+  [{ partial_rotary_factor: 0.5 }, "found partial_rotary_factor 0.5"],
+  [{ num_key_value_heads: 3 }, "found num_key_value_heads 3, expected a divisor of num_attention_heads 8"],
+  [{ hidden_size: "64" }, 'found hidden_size "64", expected a whole number > 0'],
+  [{ hidden_size: undefined }, "found hidden_size null"],
+  [{ hidden_size: 60 }, "found head_dim 7.5"],
+  [{ head_dim: 7 }, "found head_dim 7, expected an even number"],
+  [{ num_hidden_layers: 0 }, "found num_hidden_layers 0"],
+  [{ vocab_size: 1e300 }, "found vocab_size 1e+300"],
+  [{ rms_norm_eps: "1e-5" }, 'found rms_norm_eps "1e-5"'],
+  [{ tie_word_embeddings: "no" }, 'found tie_word_embeddings "no"'],
+  [{ eos_token_id: 512 }, "found eos_token_id 512, expected token ids below vocab_size 512"],
+  [{ bos_token_id: "<s>" }, "found bos_token_id"],
+];
+for (const [change, says] of REFUSED) {
+  Deno.test(`parseModelConfig() refuses ${JSON.stringify(change)}`, () => {
+    assertThrows(
+      () => parseModelConfig({ ...OLD, ...change }, "m/config.json"),
+      RangeError,
+      `Cannot use m/config.json: ${says.startsWith("found") ? says : ""}`,
+    );
+    assertThrows(() => parseModelConfig({ ...OLD, ...change }, "m/config.json"), RangeError, says);
+  });
+}
+
+Deno.test("readModelConfig() names a folder without config.json and a file that is not JSON", async () => {
+  const folder = await Deno.makeTempDir();
+  await assertRejects(() => readModelConfig(folder), Deno.errors.NotFound, `${folder}/config.json`);
+  await Deno.writeTextFile(`${folder}/config.json`, "{");
+  await assertRejects(() => readModelConfig(folder), SyntaxError, `${folder}/config.json`);
+  await Deno.remove(folder, { recursive: true });
+});
+
+/** Parameters that the published files of these models hold, and those refused today. */
+const PUBLISHED: Record<string, string> = {
+  "llama-2-7b": "4096 x 32",
+  "tinyllama-1.1b-chat-v1.0": "2048 x 22",
+  "gemma-2b": 'found model_type "gemma"',
+  "gpt2-medium": 'found model_type "gpt2"',
+  "mistral-7b-v0.1": 'found model_type "mistral"',
+  "opt-1.3b": 'found model_type "opt"',
+};
+const configs = referenceData("configs");
+for (const [model, expected] of Object.entries(PUBLISHED)) {
+  Deno.test({
+    name: `parseModelConfig() on the published config.json of ${model}: ${expected}`,
+    ignore: configs.ignore,
+    fn() {
+      const json = JSON.parse(Deno.readTextFileSync(`${configs.path}/${model}.config.json`));
+      if (expected.startsWith("found")) {
+        assertThrows(() => parseModelConfig(json, model), RangeError, expected);
+      } else {
+        const { width, layers } = parseModelConfig(json, model);
+        assertEquals(`${width} x ${layers}`, expected);
+      }
+    },
+  });
+}

@@ -1,0 +1,107 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { size } from "../../lib/core/shape.ts";
+import { type DecoderConfig, parseModelConfig, readModelConfig } from "../../lib/io/model_config.ts";
+import { openModelTensors } from "../../lib/io/model_tensors.ts";
+import { checkTensors, expectedTensors, linearModules } from "../../lib/io/weights.ts";
+import { referenceData } from "./reference_data.ts";
+
+const CONFIG: DecoderConfig = parseModelConfig({
+  model_type: "llama",
+  hidden_size: 8,
+  intermediate_size: 12,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  num_hidden_layers: 2,
+  vocab_size: 5,
+}, "config.json");
+
+type Stored = Map<string, { dtype: "F32" | "I64"; shape: readonly number[] }>;
+
+function stored(config = CONFIG): Stored {
+  return new Map(
+    [...expectedTensors(config)].map(([name, shape]) => [name, { dtype: "F32" as const, shape }]),
+  );
+}
+
+Deno.test("expectedTensors() names every tensor with its shape, and the head unless it is tied", () => {
+  const expected = expectedTensors(CONFIG);
+  assertEquals(expected.size, 2 * 9 + 3);
+  assertEquals(expected.get("model.layers.1.self_attn.k_proj.weight"), [4, 8]);
+  assertEquals(expected.get("model.layers.1.mlp.down_proj.weight"), [8, 12]);
+  assertEquals(expected.get("lm_head.weight"), [5, 8]);
+  assertEquals(expectedTensors({ ...CONFIG, tiedEmbeddings: true }).has("lm_head.weight"), false);
+});
+
+Deno.test("linearModules() holds seven layers a block, none of them the head", () => {
+  const modules = [...linearModules(CONFIG).keys()];
+  assertEquals(modules.length, 14);
+  assertEquals(modules[0], "model.layers.0.self_attn.q_proj");
+  assertEquals(modules.some((path) => path.includes("lm_head")), false);
+});
+
+Deno.test("expectedTensors() adds up to the published number of parameters", () => {
+  const count = (config: Partial<DecoderConfig>) =>
+    expectedTensors({ ...CONFIG, ...config }).values().reduce((sum, shape) => sum + size(shape), 0);
+  const llama2 = {
+    vocabularySize: 32000,
+    width: 4096,
+    layers: 32,
+    heads: 32,
+    keyValueHeads: 32,
+    headWidth: 128,
+  };
+  assertEquals(count({ ...llama2, mlpWidth: 11008 }), 6_738_415_616);
+  const tiny = { vocabularySize: 32000, width: 2048, layers: 22, heads: 32, keyValueHeads: 4, headWidth: 64 };
+  assertEquals(count({ ...tiny, mlpWidth: 5632 }), 1_100_048_384);
+});
+
+Deno.test("checkTensors() lets a whole model pass, with inv_freq and a repeated tied head", () => {
+  checkTensors(CONFIG, stored(), "m");
+  const tied = { ...CONFIG, tiedEmbeddings: true };
+  const more = stored();
+  more.set("model.layers.0.self_attn.rotary_emb.inv_freq", { dtype: "F32", shape: [2] });
+  checkTensors(tied, more, "m");
+});
+
+const WRONG: [string, (found: Stored) => void, string][] = [
+  [
+    "a missing tensor",
+    (found) => found.delete("model.norm.weight"),
+    "model.norm.weight: found nothing, expected [8]",
+  ],
+  [
+    "a wrong shape",
+    (found) => found.set("lm_head.weight", { dtype: "F32", shape: [8, 5] }),
+    "lm_head.weight: found shape [8, 5], expected [5, 8]",
+  ],
+  [
+    "a type that is no float",
+    (found) => found.set("lm_head.weight", { dtype: "I64", shape: [5, 8] }),
+    "lm_head.weight: found dtype I64, expected F32, F16 or BF16",
+  ],
+  [
+    "a tensor too many",
+    (found) => found.set("model.layers.0.self_attn.q_proj.bias", { dtype: "F32", shape: [8] }),
+    "model.layers.0.self_attn.q_proj.bias: found [8], expected no such tensor",
+  ],
+  ["many problems with a count", (found) => found.clear(), "; and 16 more"],
+];
+for (const [what, change, says] of WRONG) {
+  Deno.test(`checkTensors() reports ${what}`, () => {
+    const found = stored();
+    change(found);
+    assertThrows(() => checkTensors(CONFIG, found, "m/model.safetensors"), RangeError, says);
+    assertThrows(() => checkTensors(CONFIG, found, "m/model.safetensors"), RangeError, "m/model.safetensors");
+  });
+}
+
+const stories = referenceData("stories260k/hf_derived");
+Deno.test({
+  name: "checkTensors() accepts stories260K",
+  ignore: stories.ignore,
+  async fn() {
+    using model = await openModelTensors(stories.path);
+    checkTensors(await readModelConfig(stories.path), model.tensors, stories.path);
+    assertEquals((await model.read("model.norm.weight")).shape, [64]);
+  },
+});
