@@ -8,7 +8,7 @@ export type Tool = "chromium" | "jupyter" | "python";
 
 const root = new URL("../../", import.meta.url);
 
-/** Programs in the order in which they are tried; the first that answers `--version` is used. */
+/** Programs in the order in which they are tried; the first that answers is used. */
 const candidates: Record<Tool, string[]> = {
   chromium: [
     "/usr/bin/chromium",
@@ -24,9 +24,10 @@ function inVenv(program: string): string {
   return decodeURIComponent(new URL(`.venv/bin/${program}`, root).pathname);
 }
 
-function answers(program: string): boolean {
+function answers(tool: Tool, program: string): boolean {
+  const args = tool === "jupyter" ? ["lab", "--version"] : ["--version"];
   try {
-    return new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync().success;
+    return new Deno.Command(program, { args, stdout: "null", stderr: "null" }).outputSync().success;
   } catch {
     return false;
   }
@@ -42,7 +43,7 @@ const found = new Map<Tool, { path: string; ignore: boolean }>();
 export function requires(tool: Tool): { path: string; ignore: boolean } {
   let result = found.get(tool);
   if (result === undefined) {
-    const path = candidates[tool].find(answers);
+    const path = candidates[tool].find((program) => answers(tool, program));
     const message = `no ${tool} (looked for ${candidates[tool].join(", ")})`;
     if (path === undefined && Deno.env.get("CI") === "true") {
       throw new Error(`Cannot run the ${tool} suite: ${message}, which CI=true requires`);
