@@ -1,5 +1,12 @@
 /** The whole kernel suite, one line a kernel: what `tests/browser/kernels_test.ts` runs in Chromium. */
 import type { KernelCase } from "../helpers/kernel_case.ts";
+import { cases as rotary } from "./rotary_cases.ts";
+import { cases as embedding } from "./embedding_cases.ts";
+import { cases as embeddingBackward } from "./embedding_backward_cases.ts";
 
 /** Cases of all kernels. */
-export const allCases: readonly KernelCase[] = [];
+export const allCases: readonly KernelCase[] = [
+  ...rotary,
+  ...embedding,
+  ...embeddingBackward,
+];
