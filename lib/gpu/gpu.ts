@@ -90,7 +90,10 @@ export class Gpu implements Disposable {
   /** A tensor of unspecified contents. */
   tensor(shape: Shape, dtype: DType = "f32"): Tensor {
     const slab = this.pool.take(byteLength(shape, dtype));
-    const tensor = new Tensor(slab, 0, shape, dtype, (slab) => this.pool.give(slab));
+    const tensor = new Tensor(slab, 0, shape, dtype, {
+      release: (slab) => this.pool.give(slab),
+      disposed: false,
+    });
     this.#scopes.at(-1)?.push(tensor);
     return tensor;
   }
@@ -140,15 +143,18 @@ export class Gpu implements Disposable {
     tensor.slab.lastUse = this.submits;
   }
 
-  /** Copies all bytes of `from` into `to`, in order with the recorded commands. */
-  copy(from: Tensor, to: Tensor): void {
-    if (from.byteLength > to.byteLength) {
-      throw new RangeError(`Cannot copy ${from.byteLength} bytes into ${to.byteLength}`);
+  /** Copies all elements of `from` into `to` from element `at` on, in order with the recorded commands. */
+  copy(from: Tensor, to: Tensor, at = 0): void {
+    if (from.dtype !== to.dtype || at + from.size > to.size) {
+      throw new RangeError(
+        `Cannot copy ${from.size} elements of ${from.dtype} to element ${at} of ${to.size} of ${to.dtype}`,
+      );
     }
     this.#endPass();
     this.#encoder ??= this.device.createCommandEncoder();
     const bytes = (from.byteLength + 3) & ~3;
-    this.#encoder.copyBufferToBuffer(from.slab.buffer, from.offset, to.slab.buffer, to.offset, bytes);
+    const target = to.offset + byteLength([at], to.dtype);
+    this.#encoder.copyBufferToBuffer(from.slab.buffer, from.offset, to.slab.buffer, target, bytes);
     from.slab.lastUse = to.slab.lastUse = this.submits;
   }
 
@@ -254,9 +260,9 @@ export class Gpu implements Disposable {
     } finally {
       this.#scopes.pop();
     }
-    const kept = new Set<unknown>(Array.isArray(result) ? result : [result]);
+    const kept = (Array.isArray(result) ? result : [result]).filter((value) => value instanceof Tensor);
     for (const tensor of made) {
-      if (kept.has(tensor)) this.#scopes.at(-1)?.push(tensor);
+      if (kept.some(({ slab }) => slab === tensor.slab)) this.#scopes.at(-1)?.push(tensor);
       else tensor.dispose();
     }
     return result;
@@ -265,7 +271,7 @@ export class Gpu implements Disposable {
   /** Takes `tensor` out of the scopes around it; its caller disposes it. */
   keep<T extends Tensor>(tensor: T): T {
     for (const made of this.#scopes) {
-      const i = made.indexOf(tensor);
+      const i = made.findIndex(({ slab, disposed }) => slab === tensor.slab && !disposed);
       if (i >= 0) made.splice(i, 1);
     }
     return tensor;
@@ -418,4 +424,3 @@ export class Gpu implements Disposable {
 function bindingBytes(tensor: Tensor): number {
   return Math.max(16, Math.ceil(tensor.byteLength / 16) * 16);
 }
-

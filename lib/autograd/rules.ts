@@ -1,0 +1,150 @@
+/**
+ * The table of derivatives: one rule an operation. Activations are f32 `[n, features]` with n = b · t rows, the tokens
+ * of text after text; `linear` is in a file of its own.
+ *
+ * @module
+ */
+import { embedding, embeddingBackward } from "../ops/embedding.ts";
+import type { EmbeddingPlan } from "../ops/embedding.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { add } from "../ops/add.ts";
+import { attention, attentionBackward } from "../ops/attention.ts";
+import { crossEntropy } from "../ops/cross_entropy.ts";
+import { rmsNorm, rmsNormBackward, rmsNormWeight } from "../ops/rms_norm.ts";
+import { rotary } from "../ops/rotary.ts";
+import { siluGate, siluGateBackward } from "../ops/silu_gate.ts";
+import type { InputUse, Rule } from "./tape.ts";
+
+/** `z = x + y`; inputs [x, y]. */
+export const addRule: Rule<null, null> = {
+  name: "add",
+  forward: (gpu, [x, y]) => ({ outputs: [add(gpu, x.value, y.value)], saved: null }),
+  backward: (_gpu, [dz], [x, y]) => [x.needed ? dz : undefined, y.needed ? dz : undefined],
+};
+
+/** `x = table[ids]`; inputs [table]. */
+export const embeddingRule: Rule<{ ids: Tensor; plan?: EmbeddingPlan }, null> = {
+  name: "embedding",
+  forward: (gpu, [table], { ids }) => ({ outputs: [embedding(gpu, ids, table.value)], saved: null }),
+  backward(gpu, [dx], [table], _saved, { plan }) {
+    if (!dx || !table.needed) return [];
+    if (!plan) throw new TypeError("Cannot compute the gradient of embedding without a plan of its ids");
+    const into = table.sink ?? gpu.tensor(table.value.shape);
+    embeddingBackward(gpu, plan, dx, into, table.sink !== undefined);
+    return [table.sink ? undefined : into];
+  },
+};
+
+/**
+ * `h = x + delta`, `y = rmsNorm(h)`; inputs [x, w, delta], outputs [y, h], or inputs [x, w] and output [y].
+ */
+export const rmsNormRule: Rule<{ eps: number }, { h: Tensor; rho: Tensor }> = {
+  name: "rmsNorm",
+  forward(gpu, [x, w, delta], { eps }) {
+    const { h, y, rho } = rmsNorm(gpu, x.value, w.value, { eps, ...(delta && { delta: delta.value }) });
+    return { outputs: delta ? [y, h] : [y], saved: { h, rho }, scratch: [rho] };
+  },
+  backward(gpu, [dy, dh], [x, w, delta], { h, rho }) {
+    if (!dy) return [dh, undefined, dh];
+    let dw: Tensor | undefined;
+    if (w.needed) {
+      if (!w.sink) gpu.clear(dw = gpu.tensor(w.value.shape));
+      rmsNormWeight(gpu, { h, rho }, dy, w.sink ?? dw!);
+    }
+    const dx = x.needed || delta?.needed ? rmsNormBackward(gpu, { h, rho, w: w.value }, dy, dh) : undefined;
+    return [x.needed ? dx : undefined, dw, delta?.needed ? dx : undefined];
+  },
+};
+
+/** Axes of heads inside `[n, h c]`. */
+export interface HeadAxes {
+  /** Texts. */
+  b: number;
+  /** Tokens of a text. */
+  t: number;
+  /** Width of a head. */
+  c: number;
+}
+
+/** Turns each head by its token's position; inputs [x]. */
+export const rotaryRule: Rule<HeadAxes & { table: Tensor; start?: number }, null> = {
+  name: "rotary",
+  forward(gpu, [x], { table, start = 0, ...axes }) {
+    const y = rotary(gpu, heads(x.value, axes), table, { start });
+    return { outputs: [y.reshape(x.value.shape)], saved: null };
+  },
+  backward(gpu, [dy], [x], _saved, { table, start = 0, ...axes }) {
+    if (!dy || !x.needed) return [];
+    return [rotary(gpu, heads(dy, axes), table, { start, inverse: true }).reshape(x.value.shape)];
+  },
+};
+
+/** Causal attention with grouped heads; inputs [q, k, v] where q is `[n, h c]` and k, v are `[n, hk c]`. */
+export const attentionRule: Rule<HeadAxes & { start?: number }, { out: Tensor; logSumExp: Tensor }> = {
+  name: "attention",
+  forward(gpu, [q, k, v], { start = 0, ...axes }) {
+    const { out, logSumExp } = attention(
+      gpu,
+      heads(q.value, axes),
+      heads(k.value, axes),
+      heads(v.value, axes),
+      {
+        start,
+      },
+    );
+    return { outputs: [out.reshape(q.value.shape)], saved: { out, logSumExp }, scratch: [logSumExp] };
+  },
+  backward(gpu, [dy], [q, k, v], { out, logSumExp }, axes) {
+    if (!dy) return [];
+    const { dq, dk, dv } = attentionBackward(gpu, {
+      q: heads(q.value, axes),
+      k: heads(k.value, axes),
+      v: heads(v.value, axes),
+      out,
+      logSumExp,
+      dOut: heads(dy, axes),
+    });
+    return [[q, dq], [k, dk], [v, dv]].map(([input, gradient]) => {
+      const made = gradient as Tensor;
+      const { needed, value } = input as InputUse;
+      if (needed) return made.reshape(value.shape);
+      made.dispose();
+    });
+  },
+};
+
+/** Gated activation; inputs [g, v]. */
+export const siluGateRule: Rule<null, null> = {
+  name: "siluGate",
+  forward: (gpu, [g, v]) => ({ outputs: [siluGate(gpu, g.value, v.value)], saved: null }),
+  backward(gpu, [dh], [g, v]) {
+    if (!dh) return [];
+    const { dg, dv } = siluGateBackward(gpu, g.value, v.value, dh);
+    return [dg, dv];
+  },
+};
+
+/**
+ * Nats of each row, f32 `[n]`; inputs [x, head]. Its gradient is that of `scale · Σ nll`, computed in the forward pass
+ * while a chunk of logits is at hand, so `backward` starts from it without a gradient.
+ */
+export const crossEntropyRule: Rule<{ targets: Tensor; scale: number }, { dx?: Tensor; dHead?: Tensor }> = {
+  name: "crossEntropy",
+  forward(gpu, [x, head], { targets, scale }) {
+    let dHead = head.needed ? head.sink : undefined;
+    if (head.needed && !dHead) gpu.clear(dHead = gpu.tensor(head.value.shape));
+    const { nll, dx } = crossEntropy(gpu, x.value, head.value, targets, {
+      scale,
+      dx: x.needed,
+      ...(dHead && { dHead }),
+    });
+    return { outputs: [nll], saved: { ...(dx && { dx }), ...(dHead && { dHead }) } };
+  },
+  backward: (_gpu, _none, [, head], { dx, dHead }) => [dx, head.sink ? undefined : dHead],
+};
+
+/** `[n, h c]` or `[s, h c]` seen as `[b, t, h, c]`. */
+function heads(x: Tensor, { b, c }: HeadAxes): Tensor {
+  const [n, width] = x.shape;
+  return x.view([b, n / b, width / c, c]);
+}

@@ -1,0 +1,180 @@
+import type { Gpu } from "../gpu/gpu.ts";
+import { add } from "../ops/add.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+
+/** A value in a computation that gradients may flow through. */
+export interface Variable {
+  /** The value. */
+  readonly value: Tensor;
+  /** Whether a gradient is wanted for this value or for something it was made from. */
+  readonly needsGradient: boolean;
+  /** Where the gradient of a parameter is added up; absent for values made by an operation. */
+  readonly sink?: Tensor;
+}
+
+/** A value that no gradient is wanted for. */
+export function constant(value: Tensor): Variable {
+  return { value, needsGradient: false };
+}
+
+/** A value whose gradient is added to `sink`, of the same shape. */
+export function parameter(value: Tensor, sink: Tensor): Variable {
+  return { value, needsGradient: true, sink };
+}
+
+/** What a rule's backward pass is told about one input. */
+export interface InputUse {
+  /** The input's value. */
+  readonly value: Tensor;
+  /** Whether its gradient is wanted; if not, it must not be computed. */
+  readonly needed: boolean;
+  /** If present the gradient must be added here, and nothing returned for this input. */
+  readonly sink?: Tensor;
+}
+
+/**
+ * One row of the table of derivatives: an operation and its gradient.
+ *
+ * `backward` gets the gradient of each output (absent where nothing used it) and returns the gradient of each input
+ * that is needed and has no sink. It may return a gradient it was given. It never disposes what it is given.
+ */
+export interface Rule<Attributes, Saved> {
+  /** Name of the operation. */
+  readonly name: string;
+  /** Computes the outputs, and whatever the backward pass will want beyond the inputs. */
+  forward(
+    gpu: Gpu,
+    inputs: readonly InputUse[],
+    attributes: Attributes,
+  ): { outputs: readonly Tensor[]; saved: Saved; scratch?: readonly Tensor[] };
+  /** Computes the gradients of the inputs. */
+  backward(
+    gpu: Gpu,
+    gradients: readonly (Tensor | undefined)[],
+    inputs: readonly InputUse[],
+    saved: Saved,
+    attributes: Attributes,
+  ): readonly (Tensor | undefined)[];
+}
+
+interface Node {
+  readonly inputs: readonly Variable[];
+  readonly outputs: readonly Variable[];
+  readonly scratch: readonly Tensor[];
+  readonly backward: (gradients: readonly (Tensor | undefined)[]) => readonly (Tensor | undefined)[];
+}
+
+/**
+ * Records operations and walks them backwards once, iteratively. Frozen inputs cost nothing: an operation none of
+ * whose inputs needs a gradient is not recorded for the walk, and a rule computes no gradient that is not needed.
+ *
+ * The tape owns what its operations make: values are disposed as the walk passes them, all else by `dispose`.
+ */
+export class Tape implements Disposable {
+  readonly #gpu: Gpu;
+  readonly #nodes: Node[] = [];
+  readonly #kept = new Set<Tensor>();
+
+  /** An empty tape. */
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /** The device that operations run on. */
+  get gpu(): Gpu {
+    return this.#gpu;
+  }
+
+  /** Applies `rule`, and remembers it for the walk. */
+  apply<Attributes, Saved>(
+    rule: Rule<Attributes, Saved>,
+    inputs: readonly Variable[],
+    attributes: Attributes,
+  ): Variable[] {
+    const uses = inputs.map(({ value, needsGradient, sink }): InputUse => ({
+      value,
+      needed: needsGradient,
+      ...(sink && { sink }),
+    }));
+    const { outputs, saved, scratch = [] } = rule.forward(this.#gpu, uses, attributes);
+    const needsGradient = inputs.some((input) => input.needsGradient);
+    const made = outputs.map((value): Variable => ({ value, needsGradient }));
+    this.#nodes.push({
+      inputs,
+      outputs: made,
+      scratch,
+      backward: (gradients) => rule.backward(this.#gpu, gradients, uses, saved, attributes),
+    });
+    return made;
+  }
+
+  /** Keeps the tensor of `variable` alive past the walk and `dispose`; the caller disposes it. */
+  keep(variable: Variable): Tensor {
+    this.#kept.add(variable.value);
+    return variable.value;
+  }
+
+  /**
+   * Adds the gradients of all parameters to their sinks, given the gradient of `output`.
+   *
+   * @param gradient f32 of the output's shape; absent for an operation that has its own (a loss).
+   */
+  backward(output: Variable, gradient?: Tensor): void {
+    const gradients = new Map<Variable, Tensor | undefined>([[output, gradient]]);
+    // How often a gradient is still to be used; the caller's own counts once more, so that it is never disposed.
+    const holders = new Map<Tensor, number>(gradient ? [[gradient, 2]] : []);
+    const release = (tensor: Tensor) => {
+      const left = (holders.get(tensor) ?? 0) - 1;
+      holders.set(tensor, left);
+      if (left === 0) tensor.dispose();
+    };
+    for (const node of this.#nodes.splice(0).reverse()) {
+      if (node.outputs.some((made) => made.needsGradient && gradients.has(made))) {
+        const incoming = node.outputs.map((made) => gradients.get(made));
+        node.backward(incoming).forEach((made, i) => {
+          const input = node.inputs[i];
+          if (!made) return;
+          if (input.sink) {
+            using sum = this.#add(input.sink, made);
+            this.#gpu.copy(sum, input.sink);
+            if (!holders.has(made)) made.dispose();
+            return;
+          }
+          const before = gradients.get(input);
+          const sum = before ? this.#add(before, made) : made;
+          holders.set(sum, (holders.get(sum) ?? 0) + 1);
+          gradients.set(input, sum);
+          if (before) {
+            release(before);
+            if (!holders.has(made)) made.dispose();
+          }
+        });
+        for (const tensor of incoming) if (tensor && holders.has(tensor)) release(tensor);
+      }
+      for (const made of node.outputs) gradients.delete(made);
+      this.#free(node);
+    }
+  }
+
+  /** Disposes everything recorded that was not kept. */
+  dispose(): void {
+    for (const node of this.#nodes.splice(0)) this.#free(node);
+  }
+
+  /** Same as `dispose`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #add(x: Tensor, y: Tensor): Tensor {
+    return add(this.#gpu, x, y);
+  }
+
+  #free(node: Node): void {
+    const inputs = new Set(node.inputs.map(({ value }) => value));
+    for (const { value } of node.outputs) {
+      if (!this.#kept.has(value) && !inputs.has(value)) value.dispose();
+    }
+    for (const tensor of node.scratch) tensor.dispose();
+  }
+}

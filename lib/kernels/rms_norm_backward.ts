@@ -1,0 +1,18 @@
+import { type KernelSpec, linearGrid } from "../gpu/kernel.ts";
+import source from "./rms_norm_backward.wgsl" with { type: "text" };
+
+/**
+ * `dx = dh + ρ (w dy − h ρ² mean(w dy h))` for each row.
+ *
+ * Error of dx: (eps √d + 8 eps) (|dh| + ρ |w dy| + ρ³ |h| mean |w dy h|).
+ */
+export function rmsNormBackwardSpec(lanes: number): KernelSpec {
+  return {
+    name: "rms_norm_backward",
+    source,
+    storage: ["read", "read", "read", "read", "read", "read_write"],
+    uniforms: [["n", "u32"], ["d", "u32"], ["has_dh", "u32"]],
+    overrides: { LANES: lanes },
+    workgroups: ({ n }) => linearGrid(Math.ceil(n * lanes / 64)),
+  };
+}
