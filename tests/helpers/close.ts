@@ -5,6 +5,12 @@
 /** Spacing of float32 at 1, i.e. twice the unit roundoff: one rounded operation is off by at most EPS / 2 of its result. */
 export const EPS = 2 ** -23;
 
+/** Relative error of `exp` on the poorest known driver, near −87. WGSL grants 3 + 2|x| units in the last place at x. */
+export const EXP_GRANT = 33 * EPS;
+
+/** Absolute error of `log` on the poorest known driver. WGSL grants 4 EPS on [0.5, 2] and 3 units elsewhere. */
+export const LOG_GRANT = 10 * EPS;
+
 /** Smallest normal float32. A device may flush anything smaller to zero (SwiftShader does). */
 const SMALLEST_NORMAL = 2 ** -126;
 

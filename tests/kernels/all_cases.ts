@@ -3,10 +3,12 @@ import type { KernelCase } from "../helpers/kernel_case.ts";
 import { cases as rotary } from "./rotary_cases.ts";
 import { cases as embedding } from "./embedding_cases.ts";
 import { cases as embeddingBackward } from "./embedding_backward_cases.ts";
+import { cases as crossEntropy } from "./cross_entropy_cases.ts";
 
 /** Cases of all kernels. */
 export const allCases: readonly KernelCase[] = [
   ...rotary,
   ...embedding,
   ...embeddingBackward,
+  ...crossEntropy,
 ];
