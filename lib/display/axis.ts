@@ -33,7 +33,10 @@ export function makeAxis(low: number, high: number, scale: Scale, count: number)
 export function panelAxes(panel: Panel, counts: { x: number; y: number }): { x: Axis; y: Axis } {
   const { series, marks = [], xScale = "linear", yScale = "linear" } = panel;
   const xs = [...series.flatMap((s) => s.x), ...marks.flatMap((m) => m.x ?? [])].filter(Number.isFinite);
-  const ys = [...series.flatMap((s) => [...s.y, ...s.low ?? [], ...s.high ?? []]), ...marks.flatMap((m) => m.y ?? [])]
+  const ys = [
+    ...series.flatMap((s) => [...s.y, ...s.low ?? [], ...s.high ?? []]),
+    ...marks.flatMap((m) => m.y ?? []),
+  ]
     .filter((y) => Number.isFinite(y) && (yScale === "linear" || y > 0));
   const [xLow, xHigh] = xScale === "log" ? widen(extent(xs), xScale, 0.03) : extent(xs);
   const [yLow, yHigh] = panel.yRange ?? widen(extent(ys), yScale, 0.05);
@@ -57,7 +60,7 @@ function widen([low, high]: [number, number], scale: Scale, share: number): [num
 function linearTicks(low: number, high: number, count: number): Tick[] {
   const rough = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 5].find((s) => s * power >= rough * 0.999) ?? 10);
+  const step = power * ([1, 2, 5].find((s) => s * power >= 0.8 * rough) ?? 10);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const ticks: Tick[] = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) {
@@ -77,28 +80,19 @@ function logTicks(low: number, high: number, count: number): Tick[] {
   const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
   const every = Math.max(1, Math.ceil((last - first + 1) / Math.max(1, count)));
   const factors = last - first < 2 ? [1, 2, 5] : [1];
+  const isPlain = low >= 0.001 && high <= 10_000;
   const ticks: Tick[] = [];
   for (let power = first - 1; power <= last; power++) {
     for (const factor of factors) {
       const at = factor * 10 ** power;
       if (at < low * (1 - 1e-9) || at > high * (1 + 1e-9) || (power - first) % every) continue;
-      ticks.push({ at, label: factor === 1 ? powerLabel(power) : logLabel(factor, power) });
+      ticks.push({ at, label: isPlain ? tickLabel(at, Math.max(0, -power)) : powerLabel(factor, power) });
     }
   }
   return ticks;
 }
 
-function powerLabel(power: number): string {
-  if (power >= 0 && power <= 3) return tickLabel(10 ** power, 0);
-  if (power >= -2 && power < 0) return (10 ** power).toFixed(-power);
-  return `10${superscript(power)}`;
-}
-
-function logLabel(factor: number, power: number): string {
-  if (power >= -3 && power <= 3) return String(Number((factor * 10 ** power).toPrecision(1)));
-  return `${factor}·10${superscript(power)}`;
-}
-
-function superscript(power: number): string {
-  return [...String(power)].map((c) => c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]).join("");
+function powerLabel(factor: number, power: number): string {
+  const digits = [...String(power)].map((c) => c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]).join("");
+  return factor === 1 ? `10${digits}` : `${factor}·10${digits}`;
 }

@@ -158,3 +158,13 @@ function largestTriangles(x: readonly number[], y: readonly number[], limit: num
   }
   return [...kept, x.length - 1];
 }
+
+/** One series for each name and role, solid where there is a solid one; the caption explains dashes. */
+export function legendEntries(panels: readonly Panel[]): Series[] {
+  const entries = new Map<string, Series>();
+  for (const series of panels.flatMap((panel) => panel.series)) {
+    const key = `${series.role}\n${series.name}`;
+    if (!entries.has(key) || (entries.get(key)!.dashed && !series.dashed)) entries.set(key, series);
+  }
+  return [...entries.values()];
+}

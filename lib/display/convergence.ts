@@ -1,0 +1,282 @@
+import type { Figure, Panel, Series } from "./figure.ts";
+import {
+  endLoss,
+  finalLoss,
+  groupRuns,
+  methodName,
+  rateName,
+  type RunGroup,
+  type RunRow,
+  runsAtBestRate,
+  runsAtRate,
+} from "./rows.ts";
+import { areaUnderCurve, type Arrival, type Interval, mean, stepsTo, tInterval } from "./statistics.ts";
+import { type Cell, formatFixed, formatNumber, type Table } from "./table.ts";
+
+/** Shares of LoRA's own improvement whose arrival is timed. */
+export const THRESHOLDS: readonly number[] = [0.5, 0.75, 0.9];
+
+/**
+ * Mean validation loss against steps, with the 95 % interval over runs. A curve ends where the first of its runs
+ * does, so that no mean is over survivors alone.
+ */
+export function curveSeries(group: RunGroup): Series {
+  const curves = group.rows.map(({ curve }) => new Map(curve.map(({ step, loss }) => [step, loss])));
+  const points: { step: number; loss: Interval }[] = [];
+  for (const { step } of group.rows[0].curve) {
+    const losses = curves.map((curve) => curve.get(step) ?? NaN);
+    if (!losses.every(Number.isFinite)) break;
+    points.push({ step, loss: tInterval(losses) });
+  }
+  return {
+    name: methodName(group.method),
+    role: group.method,
+    x: points.map(({ step }) => step),
+    y: points.map(({ loss }) => loss.mean),
+    ...(group.rows.length > 1 && {
+      low: points.map(({ loss }) => loss.low),
+      high: points.map(({ loss }) => loss.high),
+    }),
+  };
+}
+
+/**
+ * One panel with the mean curves of `groups`.
+ *
+ * @param live Runs made now, drawn solid over the others, which are dashed then.
+ */
+export function curvePanel(
+  groups: readonly RunGroup[],
+  title: string,
+  live: readonly RunGroup[] = [],
+): Panel {
+  const dashed = live.length > 0;
+  const series = [...groups.map((group) => ({ ...curveSeries(group), dashed })), ...live.map(curveSeries)];
+  const start = startLoss([...groups, ...live]);
+  const lowest = Math.min(
+    ...series.flatMap(({ y, low }) => [...y, ...low ?? []]).filter(Number.isFinite),
+    start,
+  );
+  const room = start - lowest || 1;
+  return {
+    title,
+    xLabel: "optimiser steps",
+    yLabel: "validation loss (nats per token)",
+    yRange: [lowest - 0.05 * room, start + 0.1 * room],
+    series,
+  };
+}
+
+/**
+ * The convergence figure: every method at its own best learning rate, and all of them at the author's.
+ *
+ * @param live Runs made now at the best rates, drawn over the stored ones.
+ */
+export function convergenceFigure(
+  rows: readonly RunRow[],
+  authorRate: number,
+  live: readonly RunRow[] = [],
+): Figure {
+  const best = runsAtBestRate(rows);
+  const author = runsAtRate(rows, authorRate);
+  const rates = best.map(({ method, rate }) => `${methodName(method)} ${rateName(rate)}`).join(", ");
+  const panels = [curvePanel(best, "Each method at its own best rate", groupRuns(live))];
+  if (author.length) panels.push(curvePanel(author, `All at the author's rate, ${rateName(authorRate)}`));
+  return {
+    title: "Validation loss during fine-tuning",
+    caption:
+      `Best rates: ${rates}. Mean and 95 % interval (Student) over ${countRuns([...best, ...author])}` +
+      `${
+        live.length ? "; dashed: stored runs, solid: measured now" : ""
+      }. Losses far above the start are cut off.`,
+    panels,
+  };
+}
+
+/** Final validation loss against the learning rate, all methods; each method's best rate is ringed. */
+export function rateFigure(rows: readonly RunRow[]): Figure {
+  const groups = groupRuns(rows);
+  const best = runsAtBestRate(rows);
+  const finite = groups.map(finalLoss).filter(Number.isFinite);
+  const start = startLoss(groups);
+  const room = start - Math.min(...finite, start) || 1;
+  const methods = [...new Set(groups.map(({ method }) => method))];
+  const series = methods.map((method): Series => {
+    const own = groups.filter((group) => group.method === method);
+    const intervals = own.map((group) => tInterval(group.rows.map(endLoss)));
+    const known = intervals.some(({ low }) => Number.isFinite(low));
+    return {
+      name: methodName(method),
+      role: method,
+      points: true,
+      x: own.map(({ rate }) => rate),
+      y: own.map(finalLoss),
+      ...(known && { low: intervals.map(({ low }) => low), high: intervals.map(({ high }) => high) }),
+    };
+  });
+  const diverged = groups.flatMap(({ method, rate, rows }) => {
+    const count = rows.filter((row) => endLoss(row) === Infinity).length;
+    return count ? [`${methodName(method)} at ${rateName(rate)} (${count} of ${rows.length})`] : [];
+  });
+  return {
+    title: "Final loss against the learning rate",
+    caption: `Mean and 95 % interval (Student) over ${countRuns(groups)}; ringed: each method's best rate.` +
+      (diverged.length ? ` Diverged, so left out: ${diverged.join(", ")}.` : ""),
+    panels: [{
+      xLabel: "learning rate",
+      yLabel: "final validation loss (nats per token)",
+      xScale: "log",
+      yRange: [start - 1.12 * room, start + 0.12 * room],
+      series,
+      marks: [
+        ...(Number.isFinite(start) ? [{ y: start, label: "before training" }] : []),
+        ...best.map((group) => ({ x: group.rate, y: finalLoss(group), role: group.method })),
+      ],
+    }],
+  };
+}
+
+/** One stop of the learning-rate slider: the curves there, and what they say in a sentence. */
+export interface RateStop {
+  /** Learning rate. */
+  readonly rate: number;
+  /** Curves of all methods run at this rate. */
+  readonly panel: Panel;
+  /** Which method ends lowest there, and by how much. */
+  readonly sentence: string;
+}
+
+/** A stop for every learning rate of `rows`, ascending, all on the same y axis. */
+export function rateStops(rows: readonly RunRow[]): RateStop[] {
+  const groups = groupRuns(rows);
+  const rates = [...new Set(groups.map(({ rate }) => rate))].sort((a, b) => a - b);
+  const { yRange } = curvePanel(groups, "");
+  return rates.map((rate) => {
+    const here = groups.filter((group) => group.rate === rate);
+    const panel = { ...curvePanel(here, ""), yRange: yRange! };
+    return { rate, panel, sentence: rateSentence(here) };
+  });
+}
+
+function rateSentence(groups: readonly RunGroup[]): string {
+  const ranked = groups.filter((group) => Number.isFinite(finalLoss(group)))
+    .sort((a, b) => finalLoss(a) - finalLoss(b));
+  const failed = groups.filter((group) => !ranked.includes(group)).map(({ method }) => methodName(method));
+  const parts = ranked.map((group) => `${methodName(group.method)} ${finalLoss(group).toFixed(3)}`);
+  const losses = parts.length
+    ? `Final loss, lowest first: ${parts.join(", ")}.`
+    : "No run ended with a finite loss.";
+  return failed.length ? `${losses} Diverged: ${failed.join(", ")}.` : losses;
+}
+
+/** Loss before training, mean over all runs; nats per token. */
+export function startLoss(groups: readonly RunGroup[]): number {
+  return mean(
+    groups.flatMap(({ rows }) => rows.map(({ curve }) => curve[0]?.loss ?? NaN)).filter(Number.isFinite),
+  );
+}
+
+/**
+ * Losses at which LoRA has made each share of `THRESHOLDS` of its own improvement: from the loss before training
+ * to LoRA's mean loss at the end of its curve. Undefined without LoRA, or if LoRA did not improve.
+ */
+export function lossThresholds(groups: readonly RunGroup[]): number[] | undefined {
+  const lora = groups.find(({ method }) => method === "lora");
+  if (!lora) return undefined;
+  const start = startLoss([lora]);
+  const end = mean(lora.rows.map(({ curve }) => curve.at(-1)?.loss ?? NaN));
+  return end < start ? THRESHOLDS.map((share) => start - share * (start - end)) : undefined;
+}
+
+/** The last step that every run which did not diverge has reached. */
+export function commonHorizon(groups: readonly RunGroup[]): number {
+  const rows = groups.flatMap((group) => group.rows).filter(({ diverged }) => !diverged);
+  return Math.min(...rows.map(({ curve }) => curve.at(-1)?.step ?? 0));
+}
+
+/** When each run of the group reached `threshold`; runs that never did count with `horizon` steps. */
+export function arrivals({ rows }: RunGroup, threshold: number, horizon: number): Arrival[] {
+  return rows.map(({ curve }) => {
+    const arrival = stepsTo(curve.filter(({ step }) => step <= horizon), threshold);
+    return arrival.censored ? { steps: horizon, censored: true } : arrival;
+  });
+}
+
+/** Mean loss of each run over the first `horizon` steps, nats per token; NaN for a run that diverged. */
+export function areas({ rows }: RunGroup, horizon: number): number[] {
+  return rows.map(({ diverged, curve }) =>
+    diverged ? NaN : areaUnderCurve(curve.filter(({ step }) => step <= horizon))
+  );
+}
+
+/**
+ * The comparison as a table: a row for each measure, a column for each method; mean ± half of the 95 % interval
+ * (Student) over runs.
+ *
+ * @param groups One group for each method: `runsAtBestRate` or `runsAtRate`.
+ */
+export function convergenceTable(groups: readonly RunGroup[], title: string): Table {
+  const thresholds = lossThresholds(groups);
+  const horizon = commonHorizon(groups);
+  const measure = (name: string, cell: (group: RunGroup) => Cell): Cell[] => [name, ...groups.map(cell)];
+  const mean = (name: string, value: (row: RunRow) => number | null | undefined) =>
+    measure(name, ({ rows }) => formatMean(rows.map((row) => value(row) ?? NaN)));
+  return {
+    title,
+    columns: ["", ...groups.map(({ method }) => methodName(method))],
+    rows: [
+      measure("Learning rate", ({ rate }) => rateName(rate)),
+      measure("Runs", ({ rows }) => rows.length),
+      ...THRESHOLDS.map((share, i) =>
+        measure(
+          `Steps to ${share * 100} % of LoRA's improvement`,
+          (group) => thresholds ? formatArrivals(arrivals(group, thresholds[i], horizon)) : null,
+        )
+      ),
+      measure("Area under the curve (mean loss)", (group) => formatMean(areas(group, horizon))),
+      mean("Final validation loss", ({ final }) => final.validation),
+      mean("Final test loss", ({ final }) => final.test),
+      mean("Task accuracy (%)", ({ final }) => 100 * (final.accuracy ?? NaN)),
+      mean("Forgetting (against the base)", ({ final }) => final.forgetting),
+      mean("Trained parameters", ({ trainable }) => trainable),
+      mean("Peak device memory (MB)", ({ deviceBytes }) => deviceBytes / 1e6),
+      mean("Initialisation (ms)", ({ initMs }) => initMs),
+    ],
+    note:
+      "Mean ± half of the 95 % interval (Student) over runs. Losses in nats per token, forgetting is the loss gained on " +
+      "general text against the untouched base, " +
+      `curves over the first ${
+        formatNumber(horizon)
+      } steps. ≥: some runs never arrived and count with the last step.`,
+  };
+}
+
+/** Mean ± half of the interval of the values that were measured, and how many those are if not all. */
+function formatMean(values: readonly number[]): string | null {
+  const known = values.filter(Number.isFinite);
+  if (!known.length) return null;
+  const text = formatInterval(tInterval(known));
+  return known.length < values.length ? `${text} (${known.length} of ${values.length} runs)` : text;
+}
+
+/** `mean ± half`, with as many decimals as the half-width has at two digits. */
+export function formatInterval({ mean, low, high }: Interval): string {
+  const half = (high - low) / 2;
+  if (!(half > 0)) return formatNumber(mean);
+  const decimals = Math.min(12, Math.max(0, 1 - Math.floor(Math.log10(half))));
+  return `${formatFixed(mean, decimals)} ± ${formatFixed(half, decimals)}`;
+}
+
+function formatArrivals(arrivals: readonly Arrival[]): string {
+  const late = arrivals.filter(({ censored }) => censored).length;
+  const interval = tInterval(arrivals.map(({ steps }) => steps));
+  if (!late) return formatInterval(interval);
+  return `≥ ${formatFixed(interval.mean, 0)} (${late} of ${arrivals.length} never)`;
+}
+
+/** `3 to 5 runs`, or `5 runs` where all groups have as many. */
+function countRuns(groups: readonly RunGroup[]): string {
+  const counts = groups.map(({ rows }) => rows.length);
+  const [low, high] = [Math.min(...counts), Math.max(...counts)];
+  return low === high ? `${low} run${low === 1 ? "" : "s"}` : `${low} to ${high} runs`;
+}

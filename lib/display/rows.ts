@@ -1,0 +1,137 @@
+import type { CurvePoint } from "./statistics.ts";
+
+/** One finished run, as `train` and `sweep` append it to a JSONL file: config, curve and final figures. */
+export interface RunRow {
+  /** Hash of everything that determines the run. */
+  readonly run: string;
+  /** What was run. */
+  readonly config: RunConfig;
+  /** Name of the adapter (device) it ran on. */
+  readonly device: string;
+  /** The device is a software driver. */
+  readonly isSoftware: boolean;
+  /** Loss on the fixed part of the validation split, from step 0 on; nats per token. */
+  readonly curve: readonly CurvePoint[];
+  /** Figures at the end, null where not measured or not finite. */
+  readonly final: {
+    /** Loss on all of the validation split, nats per token. */
+    readonly validation: number | null;
+    /** Loss on the untouched test split, nats per token. */
+    readonly test?: number | null;
+    /** Share of multiple-choice items answered rightly, 0 to 1. */
+    readonly accuracy?: number | null;
+    /** Loss on general text minus the untouched base's, nats per token. */
+    readonly forgetting?: number | null;
+  };
+  /** Number of trained parameters. */
+  readonly trainable: number;
+  /** Highest number of live bytes on the device. */
+  readonly deviceBytes: number;
+  /** Time to make the adapter's start, ms. */
+  readonly initMs: number;
+  /** Time of a training step, s. */
+  readonly secondsPerStep?: number;
+  /** The loss stopped being finite. */
+  readonly diverged: boolean;
+}
+
+/** The part of a run's config that a comparison needs. */
+export interface RunConfig {
+  /** `olora`, `lora`, `full`, … */
+  readonly method: string;
+  /** The factor kept fixed, if one is. */
+  readonly freeze?: string;
+  /** Peak learning rate. */
+  readonly learningRate: number;
+  /** Seed of data order, dropout and random starts. */
+  readonly seed: number;
+  /** Name of the base model. */
+  readonly base?: string;
+  /** Optimiser steps asked for. */
+  readonly steps?: number;
+  /** Everything else. */
+  readonly [key: string]: unknown;
+}
+
+/** Runs of one method at one learning rate, over seeds and bases. */
+export interface RunGroup {
+  /** Colour key, `methodKey` of the runs. */
+  readonly method: string;
+  /** Learning rate of all of them. */
+  readonly rate: number;
+  /** The runs. */
+  readonly rows: readonly RunRow[];
+}
+
+/** Key of a method and of its colour: `olora`, `lora`, `full`, `olora-freeze-B`, … */
+export function methodKey({ method, freeze }: RunConfig): string {
+  return freeze ? `${method}-freeze-${freeze}` : method;
+}
+
+/** The method as a reader knows it. */
+export function methodName(key: string): string {
+  const [method, frozen] = key.split("-freeze-");
+  const names: Record<string, string> = {
+    olora: "OLoRA",
+    lora: "LoRA",
+    full: "Full fine-tuning",
+    pissa: "PiSSA",
+  };
+  const name = Object.hasOwn(names, method) ? names[method] : method;
+  return frozen ? `${name}, ${frozen} frozen` : name;
+}
+
+/** A learning rate as people write it: `3e-4`. */
+export function rateName(rate: number): string {
+  const [digits, power] = rate.toExponential(2).split("e");
+  return `${Number(digits)}e${Number(power)}`;
+}
+
+/** All groups of `rows`, in the order of `olora`, `lora`, `full`, others, and by ascending rate. */
+export function groupRuns(rows: readonly RunRow[]): RunGroup[] {
+  const groups = new Map<string, RunRow[]>();
+  for (const row of rows) {
+    const key = `${methodKey(row.config)}\n${row.config.learningRate}`;
+    groups.set(key, [...groups.get(key) ?? [], row]);
+  }
+  const first = ["olora", "lora", "full"];
+  const order = (method: string) => first.includes(method) ? first.indexOf(method) : first.length;
+  return [...groups.values()]
+    .map((rows) => ({ method: methodKey(rows[0].config), rate: rows[0].config.learningRate, rows }))
+    .sort((a, b) => order(a.method) - order(b.method) || a.method.localeCompare(b.method) || a.rate - b.rate);
+}
+
+/** The groups of `rows` at one learning rate, one for each method that was run there. */
+export function runsAtRate(rows: readonly RunRow[], rate: number): RunGroup[] {
+  return groupRuns(rows).filter((group) => group.rate === rate);
+}
+
+/** Each method's group at the rate where its mean validation loss at the end is lowest. */
+export function runsAtBestRate(rows: readonly RunRow[]): RunGroup[] {
+  const best = new Map<string, RunGroup>();
+  for (const group of groupRuns(rows)) {
+    const held = best.get(group.method);
+    if (!held || finalLoss(group) < finalLoss(held)) best.set(group.method, group);
+  }
+  return [...best.values()].filter((group) => Number.isFinite(finalLoss(group)));
+}
+
+/** Mean validation loss of a group at the end, nats per token; infinity if one of its runs diverged. */
+export function finalLoss({ rows }: RunGroup): number {
+  return rows.reduce((sum, row) => sum + endLoss(row), 0) / rows.length;
+}
+
+/** Validation loss of one run at the end; infinity if it diverged. */
+export function endLoss({ diverged, final: { validation } }: RunRow): number {
+  return diverged || typeof validation !== "number" || !Number.isFinite(validation) ? Infinity : validation;
+}
+
+/**
+ * Whether the method was also run at two lower and two higher rates: only then is its best rate an optimum and
+ * not the edge of a grid.
+ */
+export function isInterior(group: RunGroup, rows: readonly RunRow[]): boolean {
+  const rates = groupRuns(rows).filter(({ method }) => method === group.method).map(({ rate }) => rate);
+  const below = rates.filter((rate) => rate < group.rate).length;
+  return below >= 2 && rates.length - 1 - below >= 2;
+}

@@ -1,0 +1,209 @@
+import { Rng } from "../core/rng.ts";
+
+/** A mean with its 95 % interval; the ends are NaN where a single value gives none. */
+export interface Interval {
+  /** Arithmetic mean. */
+  readonly mean: number;
+  /** Lower end. */
+  readonly low: number;
+  /** Upper end. */
+  readonly high: number;
+  /** Number of values. */
+  readonly n: number;
+}
+
+/** Arithmetic mean; NaN of nothing. */
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, x) => sum + x, 0) / values.length;
+}
+
+/** Standard deviation of a sample (n − 1 in the denominator); NaN for fewer than two values. */
+export function standardDeviation(values: readonly number[]): number {
+  const centre = mean(values);
+  const squares = values.reduce((sum, x) => sum + (x - centre) ** 2, 0);
+  return values.length < 2 ? NaN : Math.sqrt(squares / (values.length - 1));
+}
+
+/**
+ * Mean and Student's interval, `x̄ ± t(n−1) · sd / √n`. The interval for a handful of seeds: with n of 3 to 10
+ * a percentile bootstrap is too narrow (it cannot leave the range of the values).
+ *
+ * Source: Student 1908, "The probable error of a mean", Biometrika 6.
+ *
+ * @param confidence Share of such intervals that hold the true mean, for normal values; default 0.95.
+ */
+export function tInterval(values: readonly number[], confidence = 0.95): Interval {
+  const n = values.length;
+  const centre = mean(values);
+  if (n < 2) return { mean: centre, low: NaN, high: NaN, n };
+  const half = tQuantile((1 + confidence) / 2, n - 1) * standardDeviation(values) / Math.sqrt(n);
+  return { mean: centre, low: centre - half, high: centre + half, n };
+}
+
+/** Student's interval of the mean difference `a[i] − b[i]`, for runs that share seed i. */
+export function pairedTInterval(
+  a: readonly number[],
+  b: readonly number[],
+  confidence = 0.95,
+): Interval {
+  return tInterval(differences(a, b), confidence);
+}
+
+/** How a bootstrap draws. */
+export interface BootstrapOptions {
+  /** Seed of the resampling; default 0. */
+  readonly seed?: number;
+  /** Number of resamples; default 10,000. */
+  readonly resamples?: number;
+  /** Share of the resampled means inside the interval; default 0.95. */
+  readonly confidence?: number;
+}
+
+/**
+ * Mean and percentile bootstrap interval: the quantiles of the means of resamples of the same size. For many
+ * values (say 20 or more) of any distribution. A function of values and seed alone.
+ *
+ * Source: Efron and Tibshirani 1993, "An introduction to the bootstrap", §13.3.
+ */
+export function bootstrapInterval(values: readonly number[], options: BootstrapOptions = {}): Interval {
+  const { seed = 0, resamples = 10_000, confidence = 0.95 } = options;
+  const n = values.length;
+  if (n < 2) return { mean: mean(values), low: NaN, high: NaN, n };
+  const rng = new Rng(seed, "bootstrap");
+  const means = Float64Array.from({ length: resamples }, () => {
+    let sum = 0;
+    for (let i = 0; i < n; i++) sum += values[rng.below(n)];
+    return sum / n;
+  }).sort();
+  const tail = (1 - confidence) / 2;
+  return { mean: mean(values), low: quantile(means, tail), high: quantile(means, 1 - tail), n };
+}
+
+/** Bootstrap interval of the mean difference `a[i] − b[i]`: pairs are resampled whole. */
+export function pairedBootstrapInterval(
+  a: readonly number[],
+  b: readonly number[],
+  options: BootstrapOptions = {},
+): Interval {
+  return bootstrapInterval(differences(a, b), options);
+}
+
+function differences(a: readonly number[], b: readonly number[]): number[] {
+  if (a.length !== b.length) {
+    throw new RangeError(`Cannot pair values: got ${a.length} and ${b.length}, expected equal numbers`);
+  }
+  return a.map((x, i) => x - b[i]);
+}
+
+/**
+ * Quantile of ascending values, interpolated between neighbours (type 7 of Hyndman and Fan 1996, "Sample
+ * quantiles in statistical packages"; the default of NumPy and R).
+ */
+export function quantile(sorted: ArrayLike<number>, p: number): number {
+  const place = p * (sorted.length - 1);
+  const i = Math.floor(place);
+  const next = sorted[Math.min(i + 1, sorted.length - 1)];
+  return sorted[i] + (place - i) * (next - sorted[i]);
+}
+
+/** Quantile of Student's t distribution with `freedom` degrees of freedom, to 1e-10 relative; p in (0.5, 1). */
+export function tQuantile(p: number, freedom: number): number {
+  if (!(p > 0.5 && p < 1) || !(freedom > 0)) {
+    throw new RangeError(
+      `Cannot compute a t quantile for p = ${p} and ${freedom} degrees of freedom: expected 0.5 < p < 1, freedom > 0`,
+    );
+  }
+  // P(T > t) = I(ν / (ν + t²); ν/2, 1/2) / 2 falls in t: double until it is passed, then halve.
+  const tail = (t: number) => incompleteBeta(freedom / (freedom + t * t), freedom / 2, 0.5) / 2;
+  let [low, high] = [0, 1];
+  while (tail(high) > 1 - p) [low, high] = [high, 2 * high];
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (tail(middle) > 1 - p) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+/**
+ * Regularised incomplete beta function I(x; a, b), by Lentz's continued fraction.
+ *
+ * Source: Press et al. 2007, "Numerical Recipes", 3rd ed., §6.4; DLMF 8.17.22.
+ */
+function incompleteBeta(x: number, a: number, b: number): number {
+  if (x <= 0) return 0;
+  if (x >= 1) return 1;
+  if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(1 - x, b, a);
+  const guard = (value: number) => Math.abs(value) < 1e-300 ? 1e-300 : value;
+  let c = 1;
+  let d = 1 / guard(1 - (a + b) * x / (a + 1));
+  let fraction = d;
+  for (let m = 1; m < 1000; m++) {
+    const even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+    const odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+    const before = fraction;
+    for (const term of [even, odd]) {
+      d = 1 / guard(1 + term * d);
+      c = guard(1 + term / c);
+      fraction *= c * d;
+    }
+    if (Math.abs(fraction / before - 1) < 1e-15) break;
+  }
+  const front = logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log1p(-x);
+  return Math.exp(front) * fraction / a;
+}
+
+/** Logarithm of Γ(x) for x > 0: Stirling's series (DLMF 5.11.1) after the recurrence has lifted x to 10. */
+function logGamma(x: number): number {
+  let shift = 0;
+  for (; x < 10; x++) shift += Math.log(x);
+  const y = 1 / (x * x);
+  const series = (1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y / 1188)))) / x;
+  return (x - 0.5) * Math.log(x) - x + 0.5 * Math.log(2 * Math.PI) + series - shift;
+}
+
+/** A point of a loss curve. */
+export interface CurvePoint {
+  /** Optimiser steps done. */
+  readonly step: number;
+  /** Validation loss in nats per token. */
+  readonly loss: number;
+}
+
+/** When a curve reached a threshold. */
+export interface Arrival {
+  /** Steps until the loss was at or below the threshold; the last step of the curve if it never was. */
+  readonly steps: number;
+  /** The curve ended above the threshold, so `steps` is only a lower bound. */
+  readonly censored: boolean;
+}
+
+/**
+ * Steps until the loss is first at or below `threshold`, interpolated linearly between evaluations. Curves that
+ * never arrive are kept as censored at their last step.
+ *
+ * Own construction: evaluations are too far apart for a whole step to be the unit.
+ */
+export function stepsTo(curve: readonly CurvePoint[], threshold: number): Arrival {
+  for (let i = 0; i < curve.length; i++) {
+    if (!(curve[i].loss <= threshold)) continue;
+    if (i === 0) return { steps: curve[0].step, censored: false };
+    const [a, b] = [curve[i - 1], curve[i]];
+    const share = Number.isFinite(a.loss) ? (a.loss - threshold) / (a.loss - b.loss) : 1;
+    return { steps: a.step + share * (b.step - a.step), censored: false };
+  }
+  return { steps: curve.at(-1)?.step ?? 0, censored: true };
+}
+
+/**
+ * Mean loss over the steps of the curve, in nats per token: the area under it by the trapezoid rule, divided by
+ * its length. Lower is faster convergence; independent of any threshold.
+ */
+export function areaUnderCurve(curve: readonly CurvePoint[]): number {
+  if (curve.length < 2) return curve[0]?.loss ?? NaN;
+  let area = 0;
+  for (let i = 1; i < curve.length; i++) {
+    area += (curve[i].step - curve[i - 1].step) * (curve[i].loss + curve[i - 1].loss) / 2;
+  }
+  return area / (curve[curve.length - 1].step - curve[0].step);
+}

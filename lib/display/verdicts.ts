@@ -1,0 +1,231 @@
+import { areas, arrivals, commonHorizon, formatInterval, lossThresholds, THRESHOLDS } from "./convergence.ts";
+import {
+  isInterior,
+  methodName,
+  rateName,
+  type RunGroup,
+  type RunRow,
+  runsAtBestRate,
+  runsAtRate,
+} from "./rows.ts";
+import { type Interval, mean, tInterval } from "./statistics.ts";
+import { formatFixed, formatNumber } from "./table.ts";
+
+/** What the runs say about one claim. */
+export interface Verdict {
+  /** The claim, as its author would put it. */
+  readonly claim: string;
+  /** Whether the 95 % interval lies on the claim's side, on the other side, or on both. */
+  readonly outcome: "held" | "did not hold" | "open";
+  /** The figures behind the outcome, in words. */
+  readonly sentence: string;
+}
+
+/** Replication below which a sentence says that the verdict is not firm: seeds and pretrained bases. */
+export const FIRM = { pairs: 10, bases: 3 } as const;
+
+/** Share of full fine-tuning's loss by which OLoRA may be worse and still match it, fixed in advance. */
+export const MATCH_MARGIN = 0.02;
+
+/** Share by which two memory sizes may differ and still be the same. */
+const MEMORY_MARGIN = 0.01;
+
+/** A pair of methods, run by run: run i of `a` and run i of `b` share base and seed. */
+interface Pair {
+  readonly a: RunGroup;
+  readonly b: RunGroup;
+}
+
+/**
+ * Verdicts on the claims about OLoRA, from runs paired by base and seed: a claim held if the 95 % interval
+ * (Student) of the mean paired difference lies wholly on its side, did not hold if wholly on the other side, and
+ * stays open otherwise, with fewer than two pairs, or where a best rate lies at the edge of the rates tried.
+ *
+ * @param authorRate The learning rate of the author's example.
+ */
+export function convergenceVerdicts(rows: readonly RunRow[], authorRate: number): Verdict[] {
+  const best = runsAtBestRate(rows);
+  const author = runsAtRate(rows, authorRate);
+  const own = "each method at its own best rate";
+  const verdicts = [
+    speedVerdict(`OLoRA converges faster than LoRA, ${own}`, best, rows),
+    speedVerdict(
+      `OLoRA converges faster than LoRA, both at the author's rate ${rateName(authorRate)}`,
+      author,
+    ),
+    differenceVerdict(`OLoRA ends lower than LoRA, ${own}`, best, "lora", lossAtEnd, rows),
+    matchVerdict(`OLoRA matches full fine-tuning, ${own}`, best, rows),
+    differenceVerdict(`OLoRA forgets less than LoRA, ${own}`, best, "lora", forgetting, rows),
+    differenceVerdict(`OLoRA forgets less than full fine-tuning, ${own}`, best, "full", forgetting, rows),
+    parameterVerdict(best),
+    memoryVerdict(best),
+  ];
+  return verdicts.filter((verdict) => verdict !== undefined);
+}
+
+/** One figure of a run that two methods are compared by; lower is better. */
+interface Measure {
+  readonly name: string;
+  read(row: RunRow): number;
+}
+
+const lossAtEnd: Measure = {
+  name: "test loss at the end",
+  read: ({ final }) => final.test ?? final.validation ?? NaN,
+};
+
+const forgetting: Measure = {
+  name: "loss gained on general text",
+  read: ({ final }) => final.forgetting ?? NaN,
+};
+
+/** OLoRA and `other`, cut to the runs whose base and seed both have; undefined if a method is missing. */
+function pair(groups: readonly RunGroup[], other: string): Pair | undefined {
+  const [a, b] = ["olora", other].map((method) => groups.find((group) => group.method === method));
+  if (!a || !b) return undefined;
+  const key = ({ config }: RunRow) => `${config.base}\n${config.seed}`;
+  const others = new Map(b.rows.map((row) => [key(row), row]));
+  const shared = a.rows.filter((row) => others.has(key(row)));
+  return { a: { ...a, rows: shared }, b: { ...b, rows: shared.map((row) => others.get(key(row))!) } };
+}
+
+function speedVerdict(
+  claim: string,
+  groups: readonly RunGroup[],
+  grid?: readonly RunRow[],
+): Verdict | undefined {
+  const both = pair(groups, "lora");
+  const thresholds = lossThresholds(groups);
+  if (!both) return undefined;
+  const last = THRESHOLDS.length - 1;
+  if (!thresholds) {
+    return { claim, outcome: "open", sentence: "LoRA itself did not improve, so nothing can be timed." };
+  }
+  const horizon = commonHorizon(groups);
+  const timed = [both.a, both.b].map((group) => arrivals(group, thresholds[last], horizon));
+  const [a, b] = timed.map((list) => list.map(({ steps }) => steps));
+  const difference = tInterval(a.map((steps, i) => steps - b[i]));
+  const area = tInterval(areas(both.a, horizon).map((x, i) => x - areas(both.b, horizon)[i]));
+  const late = timed.map((list) => list.filter(({ censored }) => censored).length);
+  const never = late.some(Boolean)
+    ? ` Never arrived within ${formatNumber(horizon)} steps, and counted with that many: ${
+      late[0]
+    } of ${a.length} ` +
+      `OLoRA runs, ${late[1]} of ${b.length} LoRA runs.`
+    : "";
+  const sentence =
+    `${THRESHOLDS[last] * 100} % of LoRA's improvement after ${formatFixed(mean(a), 0)} steps ` +
+    `(LoRA ${formatFixed(mean(b), 0)}): a difference of ${
+      range(difference, "steps")
+    }; area under the curve ` +
+    `${range(area, "nats")}.${never}`;
+  return judge(claim, difference, 0, sentence, both, grid);
+}
+
+function differenceVerdict(
+  claim: string,
+  groups: readonly RunGroup[],
+  other: string,
+  measure: Measure,
+  grid: readonly RunRow[],
+): Verdict | undefined {
+  const both = pair(groups, other);
+  if (!both || ![...both.a.rows, ...both.b.rows].every((row) => Number.isFinite(measure.read(row)))) {
+    return undefined;
+  }
+  const [a, b] = [both.a, both.b].map(({ rows }) => rows.map(measure.read));
+  const difference = tInterval(a.map((x, i) => x - b[i]));
+  const sentence =
+    `${capital(measure.name)} ${formatNumber(mean(a))} (${methodName(other)} ${formatNumber(mean(b))}): ` +
+    `a difference of ${range(difference, "nats")}.`;
+  return judge(claim, difference, 0, sentence, both, grid);
+}
+
+function matchVerdict(
+  claim: string,
+  groups: readonly RunGroup[],
+  grid: readonly RunRow[],
+): Verdict | undefined {
+  const both = pair(groups, "full");
+  if (!both || ![...both.a.rows, ...both.b.rows].every((row) => Number.isFinite(lossAtEnd.read(row)))) {
+    return undefined;
+  }
+  const [a, b] = [both.a, both.b].map(({ rows }) => rows.map(lossAtEnd.read));
+  const margin = MATCH_MARGIN * mean(b);
+  const difference = tInterval(a.map((x, i) => x - b[i]));
+  const sentence =
+    `Test loss at the end ${formatNumber(mean(a))} (full fine-tuning ${formatNumber(mean(b))}): a ` +
+    `difference of ${range(difference, "nats")}; it counts as a match up to ${
+      formatNumber(margin, 2)
+    } nats ` +
+    `(${MATCH_MARGIN * 100} %), fixed in advance.`;
+  return judge(claim, difference, margin, sentence, both, grid);
+}
+
+function parameterVerdict(groups: readonly RunGroup[]): Verdict | undefined {
+  const both = pair(groups, "lora");
+  if (!both?.a.rows.length) return undefined;
+  const [a, b] = [both.a, both.b].map(({ rows }) => rows[0].trainable);
+  return {
+    claim: "OLoRA trains as many parameters as LoRA",
+    outcome: a === b ? "held" : "did not hold",
+    sentence: `${formatNumber(a)} trained parameters (LoRA ${formatNumber(b)}), counted exactly.`,
+  };
+}
+
+function memoryVerdict(groups: readonly RunGroup[]): Verdict | undefined {
+  const both = pair(groups, "lora");
+  if (!both?.a.rows.length) return undefined;
+  const [a, b] = [both.a, both.b].map(({ rows }) => mean(rows.map(({ deviceBytes }) => deviceBytes)));
+  const megabytes = (bytes: number) => `${formatNumber(bytes / 1e6)} MB`;
+  return {
+    claim: "OLoRA needs as much device memory as LoRA",
+    outcome: a <= (1 + MEMORY_MARGIN) * b ? "held" : "did not hold",
+    sentence: `${megabytes(a)} at the peak (LoRA ${megabytes(b)}), a difference of ${
+      formatFixed(100 * (a / b - 1), 1)
+    } %; up to ${MEMORY_MARGIN * 100} % more counts as the same.`,
+  };
+}
+
+/** The verdict that a difference (lower is better for the claim) is below `bound`. */
+function judge(
+  claim: string,
+  difference: Interval,
+  bound: number,
+  sentence: string,
+  { a, b }: Pair,
+  grid?: readonly RunRow[],
+): Verdict {
+  const edges = grid
+    ? [a, b].filter((group) => !isInterior(group, grid)).map(({ method }) => methodName(method))
+    : [];
+  const decided = difference.high < bound ? "held" : difference.low > bound ? "did not hold" : "open";
+  const bases = new Set(a.rows.map(({ config }) => config.base)).size;
+  const counted = `${difference.n} pair${difference.n === 1 ? "" : "s"} of runs on ${bases} base${
+    bases === 1 ? "" : "s"
+  }`;
+  const firm = difference.n >= FIRM.pairs && bases >= FIRM.bases;
+  const notes = [
+    firm
+      ? `${capital(counted)}.`
+      : `${capital(counted)}; a firm verdict takes ${FIRM.pairs} on ${FIRM.bases}.`,
+    ...(edges.length
+      ? [`Open because the best rate has no two tried rates on either side: ${edges.join(", ")}.`]
+      : []),
+  ];
+  return { claim, outcome: edges.length ? "open" : decided, sentence: [sentence, ...notes].join(" ") };
+}
+
+/** `+1.2 (0.4 to 2.0) nats`. */
+function range(difference: Interval, unit: string): string {
+  const sign = difference.mean > 0 ? "+" : "";
+  const text = formatInterval(difference).split(" ± ");
+  if (text.length < 2) return `${sign}${text[0]} ${unit}`;
+  const decimals = text[0].split(".")[1]?.length ?? 0;
+  const [low, high] = [difference.low, difference.high].map((x) => formatFixed(x, decimals));
+  return `${sign}${text[0]} ${unit} (95 % interval ${low} to ${high})`;
+}
+
+function capital(text: string): string {
+  return text[0].toUpperCase() + text.slice(1);
+}

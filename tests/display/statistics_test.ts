@@ -1,0 +1,120 @@
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import {
+  areaUnderCurve,
+  bootstrapInterval,
+  mean,
+  pairedBootstrapInterval,
+  pairedTInterval,
+  quantile,
+  standardDeviation,
+  stepsTo,
+  tInterval,
+  tQuantile,
+} from "../../lib/display/statistics.ts";
+
+const a = [2.31, 2.28, 2.44, 2.39, 2.35];
+const b = [2.41, 2.36, 2.45, 2.53, 2.40];
+
+/** Values of NumPy 2.4.6 and SciPy 1.17.1 carry about 15 digits. */
+const near = (actual: number, expected: number) =>
+  assertAlmostEquals(actual, expected, 1e-9 * Math.abs(expected));
+
+Deno.test("tQuantile() equals scipy.stats.t.ppf", () => {
+  const cases = [
+    [0.975, 1, 12.706204736174694],
+    [0.975, 2, 4.302652729749462],
+    [0.975, 4, 2.7764451051977934],
+    [0.95, 9, 1.833112932656237],
+    [0.975, 29, 2.045229642132703],
+    [0.995, 200, 2.600634436191558],
+    [0.975, 2.5, 3.5746548420036817],
+    [0.9999, 3, 22.203742273205],
+  ];
+  for (const [p, freedom, expected] of cases) near(tQuantile(p, freedom), expected);
+});
+
+Deno.test("tQuantile() refuses a probability or a freedom outside its range", () => {
+  for (const [p, freedom] of [[0.5, 3], [1, 3], [0.975, 0], [NaN, 3]]) {
+    assertThrows(() => tQuantile(p, freedom), RangeError, "t quantile");
+  }
+});
+
+Deno.test("tInterval() equals scipy.stats.t.interval around the mean", () => {
+  near(mean(a), 2.354);
+  near(standardDeviation(a), 0.06348228099241555);
+  const interval = tInterval(a);
+  near(interval.low, 2.2751763371678626);
+  near(interval.high, 2.4328236628321376);
+  assertEquals(interval.n, 5);
+});
+
+Deno.test("tInterval() gives no interval for one value", () => {
+  assertEquals(tInterval([3]), { mean: 3, low: NaN, high: NaN, n: 1 });
+});
+
+Deno.test("pairedTInterval() equals scipy.stats.ttest_rel's interval, and is narrower than unpaired", () => {
+  const interval = pairedTInterval(a, b);
+  near(interval.low, -0.1372078642592428);
+  near(interval.high, -0.014792135740757155);
+  assert(tInterval(a).high > tInterval(b).low, "unpaired, the intervals overlap");
+  assertThrows(() => pairedTInterval(a, [1]), RangeError, "got 5 and 1");
+});
+
+Deno.test("tInterval() of normal samples of three holds the true mean in about 95 % of cases", async () => {
+  const { Rng } = await import("../../lib/core/rng.ts");
+  const rng = new Rng(11, "coverage");
+  const trials = 4000;
+  let held = 0;
+  for (let i = 0; i < trials; i++) {
+    const { low, high } = tInterval([rng.normal(), rng.normal(), rng.normal()]);
+    if (low <= 0 && high >= 0) held++;
+  }
+  // Four standard errors of a share of 0.95.
+  assertAlmostEquals(held / trials, 0.95, 4 * Math.sqrt(0.95 * 0.05 / trials));
+});
+
+Deno.test("bootstrapInterval() agrees with 400,000 resamples in NumPy and depends on the seed alone", () => {
+  const values = Array.from({ length: 25 }, (_, i) => Math.exp(i / 10));
+  const interval = bootstrapInterval(values);
+  near(interval.mean, 4.253074581952435);
+  // Standard deviation of the resampled mean 0.585; an end of 10,000 resamples is sure to about a fortieth of it.
+  assertAlmostEquals(interval.low, 3.15941, 4 * 0.585 / 40);
+  assertAlmostEquals(interval.high, 5.44504, 4 * 0.585 / 40);
+  assertEquals(bootstrapInterval(values), interval);
+  assert(bootstrapInterval(values, { seed: 1 }).low !== interval.low);
+});
+
+Deno.test("pairedBootstrapInterval() resamples pairs whole", () => {
+  const shift = a.map((x) => x + 0.5);
+  const interval = pairedBootstrapInterval(shift, a);
+  near(interval.low, 0.5);
+  near(interval.high, 0.5);
+});
+
+Deno.test("quantile() equals numpy.quantile", () => {
+  const sorted = [1, 2, 4, 8];
+  near(quantile(sorted, 0.1), 1.3);
+  near(quantile(sorted, 0.5), 3);
+  near(quantile(sorted, 0.975), 7.7);
+});
+
+const curve = [{ step: 0, loss: 4 }, { step: 10, loss: 3 }, { step: 30, loss: 2 }, { step: 40, loss: 2.5 }];
+
+Deno.test("stepsTo() interpolates between evaluations and takes the first arrival", () => {
+  assertEquals(stepsTo(curve, 3.5), { steps: 5, censored: false });
+  assertEquals(stepsTo(curve, 3), { steps: 10, censored: false });
+  assertEquals(stepsTo(curve, 2.25), { steps: 25, censored: false });
+  assertEquals(stepsTo(curve, 4), { steps: 0, censored: false });
+});
+
+Deno.test("stepsTo() keeps a run that never arrives, at its last step", () => {
+  assertEquals(stepsTo(curve, 1.9), { steps: 40, censored: true });
+  assertEquals(stepsTo([], 1), { steps: 0, censored: true });
+  assertEquals(stepsTo([{ step: 0, loss: NaN }, { step: 5, loss: NaN }], 1), { steps: 5, censored: true });
+});
+
+Deno.test("areaUnderCurve() equals numpy.trapezoid over uneven steps, divided by the length", () => {
+  const losses = [3, 2.5, 2.2, 2.1];
+  near(areaUnderCurve([0, 10, 30, 70].map((step, i) => ({ step, loss: losses[i] }))), 2.2928571428571427);
+  assertEquals(areaUnderCurve([{ step: 0, loss: 3 }]), 3);
+});
