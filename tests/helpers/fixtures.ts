@@ -1,0 +1,216 @@
+/**
+ * What other systems computed (tests/parity/make, tests/parity/fixtures), read into the shapes that tests compare.
+ */
+import type { HostTensor } from "../../lib/core/host_tensor.ts";
+import { toFloat32 } from "../../lib/core/host_tensor.ts";
+import { openModelTensors } from "../../lib/io/model_tensors.ts";
+import { openSafetensors } from "../../lib/io/safetensors.ts";
+import type { Adapters, DecoderConfig, Weights } from "../../lib/reference/decoder.ts";
+import { qr } from "../../lib/reference/qr.ts";
+
+const root = new URL("../parity/fixtures/", import.meta.url);
+
+/** Models that fixtures speak of; the weights of stories260k are not in this repository ({@linkcode modelFolder}). */
+export type FixtureModel = "llama_tied" | "llama_untied" | "stories260k";
+
+/** What transformers says of a model, run in float64 on its float32 file. */
+export interface Expected {
+  /** Token ids, one text a row. */
+  ids: number[][];
+  /** Nats of ids[i][t + 1] at entry t. */
+  nll: number[][];
+  /** Greedy continuation of a prompt. */
+  greedy: { prompt: number[]; continuation: number[] };
+  /** Norm of the gradient of the mean of `nll` for each weight. */
+  gradientNorms: Record<string, number>;
+}
+
+/** A training of 20 steps by PEFT or PyTorch in float64. */
+export interface FixtureRun {
+  /** Folder of start factors under `init/`, see {@linkcode initFolder}; null for full fine-tuning. */
+  init: string | null;
+  /** Settings under the names of an experiment's config. */
+  config: {
+    method: "olora" | "lora" | "full";
+    rank?: number;
+    alpha?: number;
+    targets?: "all-linear" | string[];
+    freeze?: "A" | "B";
+    steps: number;
+    learningRate: number;
+    schedule: "constant" | "cosine";
+    warmup: number;
+    weightDecay: number;
+    clip: number;
+    accumulate: number;
+  };
+  /** Numbers trained. */
+  trainable: number;
+  /** Loss before each update, mean over the predicted tokens. */
+  losses: number[];
+  /** Global norm of the gradient at each step, before clipping. */
+  gradientNorms: number[];
+  /** Learning rate of each update. */
+  learningRates: number[];
+  /** Loss of the first batch after the last update. */
+  after: number;
+}
+
+/** A matrix and its QR by LAPACK in float64, diag(R) >= 0; the first `unique` columns of Q and rows of R are unique. */
+export interface QrCase {
+  name: string;
+  m: number;
+  n: number;
+  unique: number;
+  /** `[m, n]`, float32 values. */
+  w: Float64Array;
+  /** `[m, min(m, n)]`. */
+  q: Float64Array;
+  /** `[min(m, n), n]`. */
+  r: Float64Array;
+}
+
+/** Path of a file or folder under tests/parity/fixtures. */
+export function fixturePath(path: string): string {
+  return decodeURIComponent(new URL(path, root).pathname);
+}
+
+/** The JSON of a fixture, gunzipped where its name ends in .gz. */
+export async function readFixture<T>(path: string): Promise<T> {
+  const file = (await Deno.open(fixturePath(path))).readable;
+  const text = path.endsWith(".gz") ? file.pipeThrough(new DecompressionStream("gzip")) : file;
+  return await new Response(text).json();
+}
+
+/** All QR cases. */
+export async function qrCases(): Promise<QrCase[]> {
+  const cases = await readFixture<Record<string, unknown>[]>("qr.json.gz");
+  return cases.map((each) => ({
+    ...each,
+    w: Float64Array.from(each.w as number[], Math.fround),
+    q: Float64Array.from(each.q as number[]),
+    r: Float64Array.from(each.r as number[]),
+  } as QrCase));
+}
+
+/**
+ * Folder of a model's weights: committed, or for stories260k under ../shared/data; undefined where that is missing, so
+ * that a test says so: `Deno.test({ ignore: !modelFolder("stories260k"), … })`.
+ */
+export function modelFolder(model: FixtureModel): string | undefined {
+  if (model !== "stories260k") return fixturePath(model);
+  const folder = decodeURIComponent(
+    new URL("../../../shared/data/stories260k/hf_derived", import.meta.url).pathname,
+  );
+  try {
+    return Deno.statSync(folder).isDirectory ? folder : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A temporary copy of a committed model whose config.json has the form of transformers 4. */
+export async function oldFormFolder(model: "llama_tied" | "llama_untied"): Promise<string> {
+  const folder = await Deno.makeTempDir();
+  await Deno.copyFile(fixturePath(`${model}/config.old.json`), `${folder}/config.json`);
+  await Deno.copyFile(fixturePath(`${model}/model.safetensors`), `${folder}/model.safetensors`);
+  return folder;
+}
+
+/** What transformers says of `model`. */
+export function expected(model: FixtureModel): Promise<Expected> {
+  return readFixture(`${model}/expected.json.gz`);
+}
+
+/** The trainings of `model` by name. */
+export function runs(model: FixtureModel): Promise<Record<string, FixtureRun>> {
+  return readFixture(`${model}/runs.json`);
+}
+
+/** The batches that the trainings of `model` read, `accumulate` of them a step: `[batch][text][token]`. */
+export async function batches(model: FixtureModel): Promise<number[][][]> {
+  return (await readFixture<{ batches: number[][][] }>(`${model}/batches.json`)).batches;
+}
+
+/** Start factors of a run in PEFT's format; undefined for olora on stories260k, which starts from its QR. */
+export function initFolder(model: FixtureModel, run: FixtureRun): string | undefined {
+  if (!run.init || (model === "stories260k" && run.config.method === "olora")) return undefined;
+  return fixturePath(`${model}/init/${run.init}`);
+}
+
+/** Config and weights of a Hugging Face folder for the float64 decoder. */
+export async function referenceModel(folder: string): Promise<{ config: DecoderConfig; weights: Weights }> {
+  const json = JSON.parse(await Deno.readTextFile(`${folder}/config.json`));
+  const config = {
+    v: json.vocab_size,
+    d: json.hidden_size,
+    layers: json.num_hidden_layers,
+    h: json.num_attention_heads,
+    hk: json.num_key_value_heads,
+    c: json.head_dim,
+    hidden: json.intermediate_size,
+    eps: json.rms_norm_eps,
+    ropeBase: json.rope_parameters?.rope_theta ?? json.rope_theta,
+  };
+  using file = await openModelTensors(folder);
+  const weights: Weights = {};
+  for (const name of file.tensors.keys()) weights[name] = toDouble(await file.read(name));
+  return { config, weights };
+}
+
+/** Adapters of `run` at its start for the float64 decoder, with B₀ and A₀ where the method is olora. */
+export async function referenceStart(
+  model: FixtureModel,
+  run: FixtureRun,
+  { config, weights }: { config: DecoderConfig; weights: Weights },
+): Promise<Adapters> {
+  const { method, rank = 0, alpha = 0 } = run.config;
+  if (method === "full") return {};
+  const folder = initFolder(model, run);
+  const starts = folder ? await readFactors(folder) : qrFactors(weights, config, rank);
+  return Object.fromEntries(
+    Object.entries(starts).map(([name, { a, b }]) => {
+      const start = method === "olora" ? { a0: a.slice(), b0: b.slice() } : {};
+      return [name, { rank, scale: alpha / rank, a, b, ...start }];
+    }),
+  );
+}
+
+type Factors = Record<string, { a: Float64Array; b: Float64Array }>;
+
+async function readFactors(folder: string): Promise<Factors> {
+  using file = await openSafetensors(`${folder}/adapter_model.safetensors`);
+  const factors: Factors = {};
+  for (const key of file.tensors.keys()) {
+    const [, name, letter] = key.match(/^base_model\.model\.(.+)\.lora_([AB])\.weight$/) ?? [];
+    Object.assign(factors[name] ??= {} as Factors[string], {
+      [letter.toLowerCase()]: toDouble(await file.read(key)),
+    });
+  }
+  return factors;
+}
+
+/** OLoRA's start of every linear layer, rounded to float32 as a file would hold it. */
+function qrFactors(weights: Weights, { d, h, hk, c, hidden }: DecoderConfig, rank: number): Factors {
+  const shapes: Record<string, [number, number]> = {
+    q_proj: [h * c, d],
+    k_proj: [hk * c, d],
+    v_proj: [hk * c, d],
+    o_proj: [d, h * c],
+    gate_proj: [hidden, d],
+    up_proj: [hidden, d],
+    down_proj: [d, hidden],
+  };
+  const factors: Factors = {};
+  for (const [name, w] of Object.entries(weights)) {
+    const shape = shapes[name.split(".").at(-2) ?? ""];
+    if (!shape) continue;
+    const { q, r } = qr(w, { m: shape[0], n: shape[1] }, { columns: rank });
+    factors[name.replace(/\.weight$/, "")] = { a: r.map(Math.fround), b: q.map(Math.fround) };
+  }
+  return factors;
+}
+
+function toDouble(tensor: HostTensor): Float64Array {
+  return Float64Array.from(toFloat32(tensor));
+}
