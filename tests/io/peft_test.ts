@@ -1,0 +1,239 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { type HostTensor, hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
+import { Rng } from "../../lib/core/rng.ts";
+import { modelConfigJson, parseModelConfig } from "../../lib/io/model_config.ts";
+import { readPeftAdapter, writePeftAdapter } from "../../lib/io/peft.ts";
+import {
+  isTarget,
+  moduleRank,
+  moduleScale,
+  parsePeftConfig,
+  peftConfigJson,
+} from "../../lib/io/peft_format.ts";
+import type { PeftAdapter, PeftConfig, PeftFactors } from "../../lib/io/peft_format.ts";
+import { writeSafetensors } from "../../lib/io/safetensors.ts";
+import { linearModules } from "../../lib/io/weights.ts";
+import { bound, expectClose } from "../helpers/close.ts";
+import { peftPython } from "./peft_python.ts";
+import { referenceData } from "./reference_data.ts";
+
+const MODEL = parseModelConfig({
+  model_type: "llama",
+  hidden_size: 8,
+  intermediate_size: 12,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  num_hidden_layers: 2,
+  vocab_size: 16,
+}, "config.json");
+
+const CONFIG: PeftConfig = {
+  rank: 3,
+  alpha: 6,
+  dropout: 0.25,
+  targetModules: ["q_proj", "down_proj"],
+  rankPattern: { "layers.1.self_attn.q_proj": 2 },
+  alphaPattern: { "down_proj": 5 },
+  rsLora: false,
+  init: "olora",
+  baseModel: "some/base",
+};
+
+/** An adapter of random factors for the targets of `config` in MODEL. */
+function sample(config = CONFIG): PeftAdapter {
+  const rng = new Rng(5);
+  const random = (...shape: number[]) =>
+    hostTensor(shape, Array.from({ length: shape[0] * shape[1] }, () => rng.normal()));
+  const factors = new Map<string, PeftFactors>();
+  for (const [path, linear] of [...linearModules(MODEL)].sort(([p], [q]) => p < q ? -1 : 1)) {
+    if (!isTarget(config.targetModules, path)) continue;
+    const rank = moduleRank(config, path);
+    factors.set(path, { a: random(rank, linear.in), b: random(linear.out, rank) });
+  }
+  return { config, factors };
+}
+
+async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("readPeftAdapter() reads back what writePeftAdapter() wrote, bit for bit", () =>
+  inFolder(async (folder) => {
+    await writePeftAdapter(`${folder}/adapter`, sample());
+    assertEquals(await readPeftAdapter(`${folder}/adapter`), sample());
+  }));
+
+Deno.test("moduleRank() and moduleScale() follow the first pattern that matches a path's end", () => {
+  const q = "model.layers.1.self_attn.q_proj";
+  assertEquals([moduleRank(CONFIG, q), moduleScale(CONFIG, q)], [2, 3]);
+  assertEquals(moduleRank(CONFIG, "model.layers.11.self_attn.q_proj"), 3);
+  assertEquals(moduleScale(CONFIG, "model.layers.0.mlp.down_proj"), 5 / 3);
+  assertEquals(moduleScale({ ...CONFIG, rsLora: true }, q), 6 / Math.sqrt(2));
+});
+
+Deno.test("isTarget() takes whole last parts of a path, a full regular expression, or all-linear", () => {
+  const q = "model.layers.1.self_attn.q_proj";
+  assertEquals(isTarget(["q_proj"], q), true);
+  assertEquals(isTarget(["proj"], q), false);
+  assertEquals(isTarget(["self_attn.q_proj"], q), true);
+  assertEquals(isTarget(".*q_proj", q), true);
+  assertEquals(isTarget("q_proj", q), false);
+  assertEquals(isTarget("all-linear", q), true);
+});
+
+const REFUSED: [Record<string, unknown>, string][] = [
+  [{ peft_type: "IA3" }, 'found peft_type "IA3", expected "LORA"'],
+  [{ bias: "all" }, 'found bias "all", expected "none"'],
+  [{ use_dora: true }, "found use_dora true"],
+  [{ modules_to_save: ["lm_head"] }, 'found modules_to_save ["lm_head"]'],
+  [{ target_parameters: ["x"] }, "found target_parameters"],
+  [{ r: 0 }, "found r 0"],
+  [{ r: undefined }, "found r missing"],
+  [{ lora_alpha: "16" }, 'found lora_alpha "16"'],
+  [{ lora_dropout: 1 }, "found lora_dropout 1"],
+  [{ target_modules: "(" }, 'found target_modules "("'],
+  [{ target_modules: [1] }, "found target_modules [1]"],
+  [{ rank_pattern: { q_proj: 1.5 } }, "found rank_pattern"],
+  [{ rank_pattern: { "(": 1 } }, "found rank_pattern"],
+  [{ alpha_pattern: [] }, "found alpha_pattern"],
+  [{ init_lora_weights: 3 }, "found init_lora_weights 3"],
+];
+for (const [change, says] of REFUSED) {
+  Deno.test(`parsePeftConfig() refuses ${JSON.stringify(change)}`, () => {
+    const json = { ...peftConfigJson(CONFIG), ...change };
+    const error = assertThrows(() => parsePeftConfig(json, "a/adapter_config.json"), RangeError, says);
+    assertEquals(error.message.startsWith("Cannot use a/adapter_config.json: found"), true);
+  });
+}
+
+Deno.test("parsePeftConfig() ignores fields that it does not know", () => {
+  assertEquals(parsePeftConfig({ ...peftConfigJson(CONFIG), brand_new: { x: 1 } }, "c"), CONFIG);
+});
+
+const Q0 = "base_model.model.model.layers.0.self_attn.q_proj";
+const BROKEN: [string, string, string][] = [
+  ["half of a pair", `${Q0}.lora_B.weight`, "module model.layers.0.self_attn.q_proj has only lora_A"],
+  ["a DoRA magnitude", `${Q0}.lora_magnitude_vector`, "found tensor"],
+  ["an embedding adapter", "base_model.model.model.embed_tokens.lora_embedding_A", "found tensor"],
+  [
+    "a rank other than the configured",
+    `${Q0}.lora_A.weight`,
+    "has lora_A [1, 3], expected [3, in] for its rank",
+  ],
+];
+for (const [what, tensor, says] of BROKEN) {
+  Deno.test(`readPeftAdapter() refuses ${what}`, () =>
+    inFolder(async (folder) => {
+      await writePeftAdapter(folder, sample());
+      const tensors = new Map<string, HostTensor>(
+        [...sample().factors].flatMap(([path, { a, b }]) => [
+          [`base_model.model.${path}.lora_A.weight`, a] as [string, HostTensor],
+          [`base_model.model.${path}.lora_B.weight`, b] as [string, HostTensor],
+        ]),
+      );
+      if (what === "half of a pair") tensors.delete(tensor);
+      else tensors.set(tensor, hostTensor([1, 3], [1, 2, 3]));
+      await writeSafetensors(`${folder}/adapter_model.safetensors`, tensors);
+      await assertRejects(() => readPeftAdapter(folder), RangeError, says);
+    }));
+}
+
+Deno.test("readPeftAdapter() names what is missing in the folder", () =>
+  inFolder(async (folder) => {
+    await assertRejects(() => readPeftAdapter(folder), Deno.errors.NotFound, "adapter_config.json");
+    await writePeftAdapter(folder, sample());
+    await Deno.remove(`${folder}/adapter_model.safetensors`);
+    await assertRejects(() => readPeftAdapter(folder), Deno.errors.NotFound, "adapter_model.safetensors");
+  }));
+
+Deno.test("writePeftAdapter() refuses factors that do not fit, and writes nothing", () =>
+  inFolder(async (folder) => {
+    const write = (config: PeftConfig) => writePeftAdapter(`${folder}/a`, { ...sample(), config });
+    await assertRejects(() => write({ ...CONFIG, rank: 4 }), RangeError, "expected [4, in] for its rank");
+    await assertRejects(
+      () => write({ ...CONFIG, targetModules: ["q_proj"] }),
+      RangeError,
+      "down_proj is none of its",
+    );
+    assertEquals((await Array.fromAsync(Deno.readDir(folder))).length, 0);
+  }));
+
+/** s · B A in float64, with Σ|terms| of each entry. */
+function delta(adapter: PeftAdapter, path: string): { value: Float64Array; magnitude: Float64Array } {
+  const { a, b } = adapter.factors.get(path)!;
+  const [out, rank, width] = [b.shape[0], a.shape[0], a.shape[1]];
+  const [A, B] = [toFloat32(a), toFloat32(b)];
+  const scale = moduleScale(adapter.config, path);
+  const value = new Float64Array(out * width), magnitude = new Float64Array(out * width);
+  for (let i = 0; i < out * width; i++) {
+    for (let k = 0; k < rank; k++) {
+      const term = scale * B[Math.floor(i / width) * rank + k] * A[k * width + i % width];
+      value[i] += term;
+      magnitude[i] += Math.abs(term);
+    }
+  }
+  return { value, magnitude };
+}
+
+async function gunzipJson(url: URL) {
+  using file = await Deno.open(url);
+  return await new Response(file.readable.pipeThrough(new DecompressionStream("gzip"))).json();
+}
+
+const fixtures = new URL("../parity/fixtures/peft_adapters/", import.meta.url);
+for (const name of ["patterns", "rslora"]) {
+  Deno.test(`readPeftAdapter() computes the same s B A as PEFT from its own ${name} adapter`, async () => {
+    const adapter = await readPeftAdapter(decodeURIComponent(new URL(name, fixtures).pathname));
+    const expected = (await gunzipJson(new URL("expected.json.gz", fixtures)))[name];
+    assertEquals([...adapter.factors.keys()].sort(), Object.keys(expected).sort());
+    for (const path of adapter.factors.keys()) {
+      const { value, magnitude } = delta(adapter, path);
+      expectClose(expected[path].flat(), value, bound(moduleRank(adapter.config, path) + 1, magnitude), path);
+    }
+  });
+}
+
+const published = referenceData("adapters/opt125m-dpo-lora");
+Deno.test({
+  name: "readPeftAdapter() reads a published adapter",
+  ignore: published.ignore,
+  async fn() {
+    const { config, factors } = await readPeftAdapter(published.path);
+    assertEquals([config.rank, config.alpha, config.targetModules, factors.size], [16, 32, [
+      "q_proj",
+      "v_proj",
+    ], 24]);
+    assertEquals(factors.values().next().value!.a.dtype, "bf16");
+  },
+});
+
+const python = peftPython();
+Deno.test({
+  name: "writePeftAdapter() folders are read by PEFT with the same factors and scales",
+  ignore: python.ignore,
+  fn: () =>
+    inFolder(async (folder) => {
+      const adapter = sample({ ...CONFIG, init: true });
+      await writePeftAdapter(`${folder}/adapter`, adapter);
+      await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(modelConfigJson(MODEL, "f32")));
+      const script = decodeURIComponent(new URL("../parity/read_peft_adapter.py", import.meta.url).pathname);
+      const { success, stdout, stderr } = await new Deno.Command(python.path, {
+        args: [script, `${folder}/adapter`, folder],
+        env: { HF_HUB_OFFLINE: "1" },
+      }).output();
+      if (!success) throw new Error(new TextDecoder().decode(stderr));
+      const found = JSON.parse(new TextDecoder().decode(stdout));
+      assertEquals(found.dropout, 0.25);
+      assertEquals(Object.keys(found.modules).sort(), [...adapter.factors.keys()].sort());
+      for (const [path, { a, b }] of adapter.factors) {
+        assertEquals(Float32Array.from(found.modules[path].a.flat()), toFloat32(a), path);
+        assertEquals(Float32Array.from(found.modules[path].b.flat()), toFloat32(b), path);
+        assertEquals(found.modules[path].scale, moduleScale(adapter.config, path), path);
+      }
+    }),
+});
