@@ -30,7 +30,7 @@ for program in npm npx; do
 done
 # What lets this machine reach its registries is no part of the proof: certificates, name resolution, settings.
 cp -L /etc/resolv.conf /etc/hosts "$chroot/etc/"
-cp -aL /etc/ssl/certs/. "$chroot/etc/ssl/certs/"
+cp -L /etc/ssl/certs/ca-certificates.crt "$chroot/etc/ssl/certs/"
 for file in /etc/apt/apt.conf.d/*proxy*; do [ ! -e "$file" ] || cp "$file" "$chroot/etc/apt/apt.conf.d/"; done
 npm config ls -l 2>/dev/null | sed -nE 's/^(registry|https-proxy|proxy|cafile) = "(.*)"$/\1=\2/p' >"$chroot/root/.npmrc"
 
@@ -46,6 +46,8 @@ mount --bind /dev "$chroot/dev"
 inside() {
   env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb NO_COLOR=1 \
     http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" no_proxy="${no_proxy:-}" \
+    ${SSL_CERT_FILE:+SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt} \
+    ${NODE_EXTRA_CA_CERTS:+NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt} \
     chroot "$chroot" bash -c "cd /root/kit && $1"
 }
 inside 'node --version; command -v deno git python3 chromium; ls /usr/share/vulkan 2>&1 | head -n 1; true'
