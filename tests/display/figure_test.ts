@@ -28,10 +28,7 @@ Deno.test("makeAxis() chooses ticks people would write", () => {
   assertEquals(labels(1.93, 4.3, "linear", 5), ["2.0", "2.5", "3.0", "3.5", "4.0"]);
   assertEquals(labels(-0.2, 0.2, "linear", 4), ["−0.2", "−0.1", "0.0", "0.1", "0.2"]);
   assertEquals(labels(1e-5, 1e-1, "log", 6), ["10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹"]);
-  assertEquals(
-    labels(1e-3, 1e-2, "log", 6),
-    ["0.001", "0.002", "0.005", "0.010"].map((s) => s.replace("0.010", "0.01")),
-  );
+  assertEquals(labels(1e-3, 1e-2, "log", 6), ["0.001", "0.002", "0.005", "0.01"]);
   assertEquals(labels(1e-9, 1e9, "log", 5), ["10⁻⁹", "10⁻⁵", "10⁻¹", "10³", "10⁷"]);
 });
 
