@@ -14,3 +14,8 @@ export type { GpuFeature, KernelSpec, UniformType } from "./lib/gpu/kernel.ts";
 export type { BufferPool, Slab } from "./lib/gpu/pool.ts";
 export type { AdapterPreference } from "./lib/gpu/preference.ts";
 export { Tensor } from "./lib/gpu/tensor.ts";
+export { show, type Showable } from "./lib/cli/show.ts";
+export { NotebookRun, start } from "./lib/cli/start.ts";
+export type { RunFailure } from "./lib/train/channel.ts";
+export type { RunEvent } from "./lib/train/run_event.ts";
+export { RunHandle, type RunState, type StartOptions, startRun } from "./lib/train/run_handle.ts";

@@ -1,0 +1,118 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { browser } from "../browser/chromium.ts";
+import { jupyter, type Lab, makeFolder, notebookOf, openLab } from "./lab.ts";
+
+const ignore = browser.ignore || jupyter.ignore;
+const worker = new URL("./busy_worker.ts", import.meta.url).href;
+
+const begin = [
+  `import { show, start } from "@olora/kit";\nlet kept = 1;`,
+  `const run = start({ steps: 4000, stepMs: 20 }, { worker: new URL("${worker}") });`,
+];
+const end = [
+  `kept += 41; console.log("kept", kept, run.state, run.last.step < 4000);`,
+  `run.stop(); console.log(run.state, run.last.step < 4000);`,
+];
+
+/** Opens a notebook of `cells` in JupyterLab, does `acts`, and leaves a picture of the page if they fail. */
+async function withLab(cells: string[], acts: (lab: Lab) => Promise<void>): Promise<void> {
+  await using folder = await makeFolder();
+  await Deno.writeTextFile(`${folder.path}/try.ipynb`, notebookOf(cells));
+  await using lab = await openLab(folder.path, "try.ipynb");
+  try {
+    await acts(lab);
+  } catch (error) {
+    const path = await Deno.makeTempFile({ suffix: ".png" });
+    await lab.page.screenshot({ path });
+    throw new Error(`JupyterLab then looked like ${path}`, { cause: error });
+  }
+}
+
+async function runAll(lab: Lab, cells: number[]): Promise<void> {
+  for (const i of cells) {
+    await lab.run(i);
+    await lab.ended(i);
+  }
+}
+
+const stepIn = (svg: string) => Number(svg.match(/Step (\d+) of 4000/)![1]);
+
+Deno.test({
+  name:
+    "start() in JupyterLab: a Stop ends the waiting cell alone; state and training stay, and run.stop() ends it",
+  ignore,
+  async fn() {
+    await withLab([...begin, `run.wait();`, ...end], async (lab) => {
+      await runAll(lab, [0, 1]);
+      const first = stepIn(await lab.picture(1, /Step \d+ of 4000/));
+      await lab.run(2);
+      // The picture is redrawn in place while the cell waits.
+      await lab.picture(1, new RegExp(`Step (?!${first} )\\d+ of 4000`));
+      assert(await lab.isBusy(2));
+      await lab.stop();
+      await lab.ended(2);
+      await runAll(lab, [3, 4]);
+      assertStringIncludes(await lab.output(3), "kept 42 running true");
+      assertStringIncludes(await lab.output(4), "stopped true");
+      await lab.picture(1, /run: stopped/);
+    });
+  },
+});
+
+Deno.test({
+  name: "start() in JupyterLab: a Stop after the cell has returned leaves the training within reach",
+  ignore,
+  async fn() {
+    await withLab([...begin, ...end], async (lab) => {
+      await runAll(lab, [0, 1]);
+      await lab.picture(1, /Step \d+ of 4000/);
+      for (let presses = 0; presses < 5; presses++) {
+        await lab.stop();
+        await lab.page.waitForTimeout(300);
+      }
+      await runAll(lab, [2, 3]);
+      assertStringIncludes(await lab.output(2), "kept 42 running true");
+      assertStringIncludes(await lab.output(3), "stopped true");
+      await lab.picture(1, /run: stopped/);
+    });
+  },
+});
+
+Deno.test({
+  name: "start() in JupyterLab: a cell that is run again stops the run that it started",
+  ignore,
+  async fn() {
+    const cells = [begin[0], `globalThis.earlier = globalThis.run;\n${begin[1]}\nglobalThis.run = run;`];
+    await withLab([...cells, `console.log(earlier.state, run.state); run.stop();`], async (lab) => {
+      await runAll(lab, [0, 1]);
+      await lab.picture(1, /Step \d+ of 4000/);
+      await lab.run(1);
+      await lab.idle();
+      await runAll(lab, [2]);
+      assertStringIncludes(await lab.output(2), "stopped running");
+    });
+  },
+});
+
+Deno.test({
+  name: "show() in JupyterLab draws an interactive figure",
+  ignore,
+  async fn() {
+    const figure = {
+      title: "A line",
+      caption: "Made up.",
+      panels: [{
+        xLabel: "step",
+        yLabel: "loss",
+        series: [{ name: "olora", role: "olora", x: [1, 2, 3], y: [3, 2, 1] }],
+      }],
+    };
+    await withLab([begin[0], `show(${JSON.stringify(figure)});`], async (lab) => {
+      await runAll(lab, [0, 1]);
+      const plot = lab.page.locator(".jp-OutputArea .js-plotly-plot");
+      await plot.waitFor();
+      assertMatch(await plot.innerText(), /A line/);
+      assertEquals(await plot.locator(".scatterlayer .trace").count(), 1);
+    });
+  },
+});
