@@ -2,11 +2,12 @@
  * Suites that need something beyond Deno: a browser, Jupyter, Python. Where it is missing the tests are reported as
  * ignored and one line says what was looked for; under CI=true its absence is a failure.
  */
+import { fileURLToPath } from "node:url";
 
 /** What a suite may need. */
 export type Tool = "chromium" | "jupyter" | "python";
 
-const root = new URL("../../", import.meta.url);
+const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Programs in the order in which they are tried; the first that answers is used. */
 const candidates: Record<Tool, string[]> = {
@@ -21,7 +22,7 @@ const candidates: Record<Tool, string[]> = {
 };
 
 function inVenv(program: string): string {
-  return decodeURIComponent(new URL(`.venv/bin/${program}`, root).pathname);
+  return `${root}.venv/${Deno.build.os === "windows" ? "Scripts" : "bin"}/${program}`;
 }
 
 function answers(tool: Tool, program: string): boolean {

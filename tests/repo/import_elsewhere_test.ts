@@ -1,7 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { read, root } from "./sources.ts";
 
-const path = (relative: string) => decodeURIComponent(new URL(relative, root).pathname);
+const path = (relative: string) => fileURLToPath(new URL(relative, root));
 
 async function deno(cwd: string, ...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -8,12 +8,12 @@ const namesDeno = (source: string) => /\bDeno\b|["']node:/.test(withoutComments(
 const lines = (text: string) => text.split("\n").length - 1;
 
 /**
- * Errors thrown with a literal message that break the form `Cannot <do what>: <found and expected>`. Plain `Error`
- * is for the commands alone, where another program failed.
+ * Errors thrown with a literal message that break the form `Cannot <do what>: <found and expected>`. A part that starts
+ * with "found" is completed by whoever catches it. Plain `Error` is for the commands alone, where another program failed.
  */
 function illWordedErrors(source: string, isCommand = false): string[] {
   return [...withoutComments(source).matchAll(/throw new ([\w.]+)\(\s*(["'`])(.*)/g)]
-    .filter(([, type, , message]) => (type === "Error" && !isCommand) || !message.startsWith("Cannot "))
+    .filter(([, type, , message]) => (type === "Error" && !isCommand) || !/^(Cannot|found) /.test(message))
     .map(([thrown]) => thrown);
 }
 

@@ -1,5 +1,7 @@
 /** What the checks on the repository's own shape read: its files and who imports whom. */
 
+import { fileURLToPath } from "node:url";
+
 /** The repository's root. */
 export const root = new URL("../../", import.meta.url);
 
@@ -46,7 +48,7 @@ export async function imports(entries: string[]): Promise<Import[]> {
     const all = `${folder}/all.ts`;
     await Deno.writeTextFile(all, entries.map((path) => `import "${new URL(path, root)}";\n`).join(""));
     const { stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["info", "--json", "--config", decodeURIComponent(new URL("deno.json", root).pathname), all],
+      args: ["info", "--json", "--config", fileURLToPath(new URL("deno.json", root)), all],
     }).output();
     const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as {
       modules: { specifier: string; dependencies?: Dependency[] }[];
