@@ -1,0 +1,38 @@
+import { readTextIfAny } from "./json_file.ts";
+
+/** The models that come with the kit, by the name that stands for each. */
+const EMBEDDED: Readonly<Record<string, string>> = { tiny: "../../data/tiny/base-0" };
+
+/**
+ * The folder that a model's specification stands for: "tiny" (the model that comes with the kit), or a path of
+ * a Hugging Face model folder.
+ *
+ * @returns A path.
+ * @throws {RangeError} If the specification is of a kind that is not supported.
+ * @throws {Deno.errors.NotFound} If the folder has no config.json.
+ */
+export async function resolveModel(spec: string): Promise<string> {
+  const supported = `supported are ${
+    Object.keys(EMBEDDED).map((name) => `"${name}"`).join(", ")
+  } and the path of a Hugging Face folder (config.json, model.safetensors or its shards, tokenizer.json)`;
+  if (spec.startsWith("hf:")) {
+    throw new RangeError(`Cannot load model ${spec}: downloads are not supported yet; ${supported}`);
+  }
+  if (spec.endsWith(".gguf")) {
+    throw new RangeError(`Cannot load model ${spec}: GGUF files are not supported yet; ${supported}`);
+  }
+  const folder = Object.hasOwn(EMBEDDED, spec) ? embedded(EMBEDDED[spec]) : spec.replace(/(?<=.)[/\\]+$/, "");
+  if (await readTextIfAny(`${folder}/config.json`) !== undefined) return folder;
+  throw new Deno.errors.NotFound(`Cannot load model ${spec}: found no ${folder}/config.json; ${supported}`);
+}
+
+function embedded(path: string): string {
+  const url = new URL(path, import.meta.url);
+  if (url.protocol === "file:") {
+    const folder = decodeURIComponent(url.pathname);
+    return Deno.build.os === "windows" ? folder.slice(1) : folder;
+  }
+  throw new RangeError(
+    `Cannot load an embedded model from ${url}: the kit has to lie on this machine's disk`,
+  );
+}
