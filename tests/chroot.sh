@@ -34,8 +34,8 @@ cp -L /etc/ssl/certs/ca-certificates.crt "$chroot/etc/ssl/certs/"
 for file in /etc/apt/apt.conf.d/*proxy*; do [ ! -e "$file" ] || cp "$file" "$chroot/etc/apt/apt.conf.d/"; done
 npm config ls -l 2>/dev/null | sed -nE 's/^(registry|https-proxy|proxy|cafile) = "(.*)"$/\1=\2/p' >"$chroot/root/.npmrc"
 
-rm -rf "$chroot/root/kit"
-git clone -q --no-hardlinks "$repo" "$chroot/root/kit"
+rm -rf "$chroot/srv/kit"
+git clone -q --no-hardlinks "$repo" "$chroot/srv/kit"
 
 cleanup() { umount "$chroot/proc" "$chroot/sys" "$chroot/dev" 2>/dev/null || true; }
 trap cleanup EXIT
@@ -48,9 +48,18 @@ inside() {
     http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" no_proxy="${no_proxy:-}" \
     ${SSL_CERT_FILE:+SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt} \
     ${NODE_EXTRA_CA_CERTS:+NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt} \
-    chroot "$chroot" bash -c "cd /root/kit && $1"
+    chroot "$chroot" bash -c "cd /srv/kit && $1"
 }
 inside 'node --version; command -v deno git python3 chromium; ls /usr/share/vulkan 2>&1 | head -n 1; true'
+
+if [ ! -e "$chroot/usr/share/vulkan/icd.d" ]; then
+  echo "== without an adapter and not as root: one line to run, exit 1"
+  nobody='setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/tmp/nobody DENO_DIR=/tmp/nobody/deno'
+  answer=$(inside "mkdir -p /tmp/nobody && chown 65534 /tmp/nobody && $nobody npx -y deno@2.9 task setup 2>&1; echo exit \$?")
+  echo "$answer"
+  grep -q 'sudo apt-get install -y libvulkan1 mesa-vulkan-drivers' <<<"$answer"
+  grep -q '^exit 1$' <<<"$answer"
+fi
 for task in "${tasks[@]}"; do
   echo "== npx -y deno@2.9 task $task"
   start=$SECONDS

@@ -34,24 +34,36 @@ function answers(tool: Tool, program: string): boolean {
   }
 }
 
-const found = new Map<Tool, { path: string; ignore: boolean }>();
+const found = new Map<Tool, Found>();
 
-/**
- * Looks for `tool` once. `ignore` is for `Deno.test`, `path` the program to start: `Deno.test({ name, ignore, fn })`.
- *
- * @throws {Error} If it is missing under CI=true.
- */
-export function requires(tool: Tool): { path: string; ignore: boolean } {
+/** What `Deno.test` gets: `ignore`, and the `path` of the program to start. */
+export interface Found {
+  path: string;
+  ignore: boolean;
+}
+
+/** Looks for `tool` once; use as `Deno.test({ name, ignore: requires("chromium").ignore, fn })`. */
+export function requires(tool: Tool): Found {
   let result = found.get(tool);
   if (result === undefined) {
     const path = candidates[tool].find((program) => answers(tool, program));
-    const message = `no ${tool} (looked for ${candidates[tool].join(", ")})`;
-    if (path === undefined && Deno.env.get("CI") === "true") {
-      throw new Error(`Cannot run the ${tool} suite: ${message}, which CI=true requires`);
-    }
-    if (path === undefined) console.error(`left out: the tests that need ${tool}: ${message}`);
-    result = { path: path ?? "", ignore: path === undefined };
+    result = verdict(tool, path, Deno.env.get("CI") === "true");
     found.set(tool, result);
   }
   return result;
+}
+
+/**
+ * What a missing tool means: a line on stderr, or a failure where everything must be there.
+ *
+ * @throws {Error} If `path` is undefined and `isRequired`.
+ */
+export function verdict(tool: Tool, path: string | undefined, isRequired: boolean): Found {
+  if (path !== undefined) return { path, ignore: false };
+  const message = `no ${tool} (looked for ${candidates[tool].join(", ")})`;
+  if (isRequired) {
+    throw new Error(`Cannot run the tests that need ${tool}: ${message}, which CI=true requires`);
+  }
+  console.error(`left out: the tests that need ${tool}: ${message}`);
+  return { path: "", ignore: true };
 }
