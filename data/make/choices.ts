@@ -1,0 +1,166 @@
+import { Rng } from "../../lib/core/rng.ts";
+import { calendar, difference, sum } from "./common_knowledge.ts";
+import { claim, homeMarket, homeRegion, other, parentWord } from "./documents.ts";
+import { ATTRIBUTES, DAYS, NUMBERS, REGIONS, USES, VALUES } from "./lexicon.ts";
+import { drawExchange, drawTwo, drawVisit, introduce, tellExchange } from "./story.ts";
+import { FACT_TEMPLATES, fill, VISIT_TEMPLATES } from "./templates.ts";
+import { fullName, type Person, type World } from "./world.ts";
+
+/** A multiple-choice item: `choices[label]` is right. A `_` in the question stands where the choice goes. */
+export interface Item {
+  readonly id: number;
+  readonly question: string;
+  readonly choices: readonly string[];
+  readonly label: number;
+}
+
+type Draft = { readonly question: string; readonly right: string; readonly wrong: readonly string[] };
+type Draw = (world: World, rng: Rng) => Draft;
+
+/** The sets, each in the form of one of the paper's tasks. */
+export const CHOICE_SETS: Readonly<Record<string, Draw>> = {
+  "tiny-arc-easy": arcEasy,
+  "tiny-arc-challenge": arcChallenge,
+  "tiny-boolq": boolQ,
+  "tiny-hellaswag": hellaSwag,
+  "tiny-openbookqa": openBookQa,
+  "tiny-piqa": piqa,
+  "tiny-winogrande": winoGrande,
+  "tiny-facts": newFacts,
+};
+
+/**
+ * `count` different items of the set `name`; those whose question is in `taken` are drawn again. Labels go round, so
+ * each position is right equally often.
+ */
+export function choiceSet(
+  name: string,
+  world: World,
+  count: number,
+  seed: number,
+  taken: Set<string> = new Set(),
+): Item[] {
+  const rng = new Rng(seed, `choices/${name}`);
+  const draw = CHOICE_SETS[name];
+  const items: Item[] = [];
+  for (let tries = 0; items.length < count; tries++) {
+    if (tries === 100 * count) {
+      throw new RangeError(`Cannot make ${name}: got ${items.length} different items, expected ${count}`);
+    }
+    const { question, right, wrong } = draw(world, rng);
+    const key = [question, right, ...wrong].join("|");
+    if (taken.has(key)) continue;
+    taken.add(key);
+    const id = items.length;
+    const size = wrong.length + 1;
+    // yes and no keep their places, as in BoolQ; the truth alternates instead.
+    const fixed = name === "tiny-boolq";
+    const label = fixed ? (right === "yes" ? 1 : 0) : id % size;
+    if (fixed && label !== id % 2) continue;
+    const choices = [...wrong];
+    choices.splice(label, 0, right);
+    items.push({ id, question, choices, label });
+  }
+  return items;
+}
+
+/** Sums, days and towns: what the base has met often. */
+function arcEasy(world: World, rng: Rng): Draft {
+  const sort = rng.below(3);
+  if (sort === 0) {
+    const { question, answer } = rng.pick([sum, difference])(rng);
+    return { question, right: answer, wrong: some(NUMBERS, answer, 3, rng) };
+  }
+  if (sort === 1) {
+    const day = calendar(rng).replace(".", "").split(" is ");
+    return { question: `${day[0]} is`, right: day[1], wrong: some(DAYS, day[1], 3, rng) };
+  }
+  const town = rng.pick(VALUES.town);
+  const market = world.towns.get(town)!.market;
+  return { question: `The market of ${town} is on`, right: market, wrong: some(DAYS, market, 3, rng) };
+}
+
+/** Facts about single people, told in the templates of the test split. */
+function arcChallenge(world: World, rng: Rng): Draft {
+  const kin = rng.below(3) === 0;
+  if (!kin) return factItem(rng.pick(world.people), rng);
+  const { elder, parent, child } = rng.pick(world.families);
+  const [above, below] = rng.pick([[elder, parent], [parent, child]]);
+  // Wrong answers are of the same generation and have the right surname's length of one word, not the surname.
+  const right = above;
+  const wrong = rng.shuffle(world.people.filter((p) => p.last !== above.last)).slice(0, 2);
+  const relative = [elder, parent, child].find((p) => p !== above && p !== below)!;
+  return {
+    question: `Who is the ${parentWord(above)} of ${fullName(below)}?`,
+    right: fullName(right),
+    wrong: [...wrong, relative].map(fullName),
+  };
+}
+
+function factItem(person: Person, rng: Rng): Draft {
+  const attribute = rng.pick(ATTRIBUTES);
+  const right = person.facts[attribute];
+  return {
+    question: fill(rng.pick(FACT_TEMPLATES[attribute].test), { N: fullName(person) }),
+    right,
+    wrong: some(VALUES[attribute], right, 3, rng),
+  };
+}
+
+function boolQ(world: World, rng: Rng): Draft {
+  const person = rng.pick(world.people);
+  const attribute = rng.pick(ATTRIBUTES);
+  const fact = person.facts[attribute];
+  const yes = rng.uniform() < 0.5;
+  return {
+    question: claim(person, attribute, yes ? fact : other(fact, VALUES[attribute], rng)),
+    right: yes ? "yes" : "no",
+    wrong: [yes ? "no" : "yes"],
+  };
+}
+
+/** The end of a story of two visitors. */
+function hellaSwag(world: World, rng: Rng): Draft {
+  const [a, b] = drawTwo(world.heldOutVisitors, rng).map((name) => drawVisit(name, rng));
+  const template = () => rng.pick(VISIT_TEMPLATES.test);
+  const question = `${introduce(a, template())} ${introduce(b, template())} ${a.first} came`;
+  const right = `from ${a.town}`;
+  const wrong = [b.town, ...some(VALUES.town, a.town, 3, rng).filter((town) => town !== b.town)].slice(0, 3);
+  return a.town === b.town
+    ? hellaSwag(world, rng)
+    : { question, right, wrong: wrong.map((t) => `from ${t}`) };
+}
+
+/** Two facts joined: where someone lives, and what holds of that town. */
+function openBookQa(world: World, rng: Rng): Draft {
+  const person = rng.pick(world.people);
+  const { region, market } = world.towns.get(person.facts.town)!;
+  return rng.uniform() < 0.5
+    ? { question: homeRegion(person), right: region, wrong: some(REGIONS, region, 3, rng) }
+    : { question: homeMarket(person), right: market, wrong: some(DAYS, market, 3, rng) };
+}
+
+function piqa(_: World, rng: Rng): Draft {
+  const [goal, tool] = rng.pick(USES);
+  const wrong = some(USES.map((use) => use[1]), tool, 1, rng);
+  return rng.uniform() < 0.5
+    ? { question: `To ${goal}, take a`, right: tool, wrong }
+    : { question: `How can you ${goal}? With a`, right: tool, wrong };
+}
+
+function winoGrande(world: World, rng: Rng): Draft {
+  const [a, b] = drawTwo(world.heldOutVisitors, rng);
+  const e = drawExchange(a, b, rng);
+  const taken = rng.uniform() < 0.5;
+  const [right, wrong] = taken ? [b.first, a.first] : [a.first, b.first];
+  return { question: `${tellExchange(e)} Now _ has the ${taken ? e.given : e.kept}.`, right, wrong: [wrong] };
+}
+
+/** The facts of the fine-tuning target, in templates of the test split: the base can only guess. */
+function newFacts(world: World, rng: Rng): Draft {
+  return factItem(rng.pick(world.newcomers), rng);
+}
+
+function some(values: readonly string[], but: string, count: number, rng: Rng): string[] {
+  return rng.shuffle(values.filter((value) => value !== but)).slice(0, count);
+}
