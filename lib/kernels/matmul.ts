@@ -1,21 +1,129 @@
-import type { KernelSpec } from "../gpu/kernel.ts";
-import plain from "./matmul_plain.wgsl" with { type: "text" };
+import { type KernelSpec, linearGrid } from "../gpu/kernel.ts";
+import { unroll } from "../gpu/unroll.ts";
+import own from "./matmul_own.wgsl" with { type: "text" };
+import share from "./matmul_share.wgsl" with { type: "text" };
+import sum from "./matmul_sum.wgsl" with { type: "text" };
+import tile from "./matmul_tile.wgsl" with { type: "text" };
 
-/** One output an invocation; right on any device and for any size. */
-export const matmulPlain: KernelSpec = {
-  name: "matmul_plain",
-  source: plain,
-  storage: ["read", "read", "read_write"],
-  uniforms: [
-    ["m", "u32"],
-    ["n", "u32"],
-    ["k", "u32"],
-    ["a_row", "u32"],
-    ["a_sum", "u32"],
-    ["b_sum", "u32"],
-    ["b_column", "u32"],
-    ["accumulate", "u32"],
-    ["scale", "f32"],
-  ],
-  workgroups: ({ m, n, batch }) => [Math.ceil(n / 16), Math.ceil(m / 16), batch],
+/**
+ * Kernels of the matrix product. All accumulate in f32 in ascending k, so an entry is off by at most
+ * eps · √k · Σ|terms| (and once that for a sum in ranges, whose √ is smaller).
+ */
+
+/** Consts of the `share` kernel: see `matmul_share.wgsl`. */
+export interface ShareOptions {
+  /** Invocations of a subgroup. */
+  lanes: number;
+  /** Rows of a workgroup's tile. */
+  rows: number;
+  /** Columns of one lane, a multiple of 4. */
+  columns: number;
+  /** Whether k is the outer axis of A. */
+  aByK: boolean;
+  /** Whether k is the outer axis of B. */
+  bByK: boolean;
+  /** Whether c is added to. */
+  accumulate: boolean;
+}
+
+/** Subgroups hand round the elements of A; for software adapters. */
+export function matmulShare({ lanes, rows, columns, aByK, bByK, accumulate }: ShareOptions): KernelSpec {
+  const consts = {
+    LANES: lanes,
+    TM: rows,
+    TN: columns / 4,
+    STEP: 4,
+    A_LOADS: rows / lanes,
+    A_BY_K: Number(aByK),
+    B_BY_K: Number(bByK),
+    ACCUMULATE: Number(accumulate),
+  };
+  return once("matmul_share", consts, (name) => ({
+    name,
+    source: unroll(share, consts),
+    consts,
+    storage: ["read", "read", "read_write"],
+    features: ["subgroups"],
+    uniforms: [["m", "u32"], ["n", "u32"], ["k", "u32"], ["c_row", "u32"], ["c_column", "u32"], [
+      "scale",
+      "f32",
+    ]],
+    workgroups: ({ m, n, batch }) => [Math.ceil(n / (lanes * columns)), Math.ceil(m / rows), batch],
+  }));
+}
+
+/** One register tile an invocation; any device, any size. */
+export function matmulOwn(): KernelSpec {
+  const consts = { TM: 8, TN: 8 };
+  return once("matmul_own", consts, (name) => ({
+    name,
+    source: unroll(own, consts),
+    consts,
+    storage: ["read", "read", "read_write"],
+    uniforms: [
+      ["m", "u32"],
+      ["n", "u32"],
+      ["k", "u32"],
+      ["a_row", "u32"],
+      ["a_k", "u32"],
+      ["b_k", "u32"],
+      ["b_column", "u32"],
+      ["accumulate", "u32"],
+      ["scale", "f32"],
+    ],
+    workgroups: ({ m, n, batch }) => [Math.ceil(Math.ceil(m / 8) * Math.ceil(n / 8) / 32), 1, batch],
+  }));
+}
+
+/** Consts of the `tile` kernel: see `matmul_tile.wgsl`. */
+export interface TileOptions {
+  /** Rows and columns of a workgroup's tile: 16, 32, 48 or 64. */
+  size: number;
+  /** Whether k is the outer axis of A. */
+  aByK: boolean;
+  /** Whether k is the outer axis of B. */
+  bByK: boolean;
+}
+
+/** Blocks of both operands in workgroup memory; for GPUs. */
+export function matmulTile({ size, aByK, bByK }: TileOptions): KernelSpec {
+  const consts = { R: size / 16, KT: 16, A_BY_K: Number(aByK), B_BY_K: Number(bByK) };
+  return once("matmul_tile", consts, (name) => ({
+    name,
+    source: unroll(tile, consts),
+    consts,
+    storage: ["read", "read", "read_write"],
+    uniforms: [
+      ["m", "u32"],
+      ["n", "u32"],
+      ["k", "u32"],
+      ["splits", "u32"],
+      ["span", "u32"],
+      ["accumulate", "u32"],
+      ["scale", "f32"],
+    ],
+    workgroups: ({ m, n, batch, splits }) => [Math.ceil(n / size), Math.ceil(m / size), batch * splits],
+  }));
+}
+
+/** Adds up the partial products of a `tile` product whose sum was split. */
+export const matmulSum: KernelSpec = {
+  name: "matmul_sum",
+  source: sum,
+  storage: ["read", "read_write"],
+  uniforms: [["size", "u32"], ["splits", "u32"], ["accumulate", "u32"], ["scale", "f32"]],
+  workgroups: ({ size, batch }) => {
+    const [x, y] = linearGrid(Math.ceil(size / 64));
+    return [x, y, batch];
+  },
 };
+
+const made = new Map<string, KernelSpec>();
+
+/** The spec of these consts, made at its first use: writing out the loops takes longer than a dispatch. */
+function once(name: string, consts: Record<string, number>, make: (name: string) => KernelSpec): KernelSpec {
+  const key = `${name} ${Object.values(consts)}`;
+  let spec = made.get(key);
+  if (!spec) made.set(key, spec = make(name));
+  return spec;
+}

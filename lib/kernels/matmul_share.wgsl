@@ -8,10 +8,10 @@
 // Grid      dispatch (⌈n / (4·LANES·TN)⌉, ⌈m / TM⌉, batch).
 // Bindings  1 a f32 [batch, m, k], A_BY_K: [batch, k, m]   2 b f32 [batch, n, k], B_BY_K: [batch, k, n]
 //           3 c f32, element (row, column) at row · c_row + column · c_column
-// Needs     contiguous axes that are multiples of 4: m where A_BY_K, n where B_BY_K, k where not both.
-// Consts    LANES subgroup size; TM rows, a multiple of LANES and 4; TN vec4 columns a lane;
-//           A_BY_K, B_BY_K 1 where k is the operand's outer axis; A_LOADS = TM / LANES, B_LOADS = 4 · TN.
-struct Uniforms { m: u32, n: u32, k: u32, c_row: u32, c_column: u32, accumulate: u32, scale: f32 }
+// Needs     multiples of 4: n, and each operand's inner axis.
+// Consts    LANES subgroup size; TM rows, a multiple of LANES and of 4; TN vec4 columns a lane; STEP = 4;
+//           A_LOADS = TM / LANES; A_BY_K, B_BY_K 1 where k is the operand's outer axis; ACCUMULATE 0 or 1
+struct Uniforms { m: u32, n: u32, k: u32, c_row: u32, c_column: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
@@ -21,20 +21,23 @@ struct Uniforms { m: u32, n: u32, k: u32, c_row: u32, c_column: u32, accumulate:
 fn load_a(z: u32, row: u32, k: u32, i: u32) -> vec4f {
   if (A_BY_K == 1) {
     let inner = k + i / (TM / 4);
-    if (inner >= u.k) { return vec4f(); }
-    return a[(z * u.k + inner) * (u.m / 4) + row / 4 + i % (TM / 4)];
+    
+    return select(vec4f(), a[(z * u.k + inner) * (u.m / 4) + row / 4 + i % (TM / 4)], inner < u.k);
   }
   return a[(z * u.m + row + i) * (u.k / 4) + k / 4];
 }
 
-// vec4 `i` of the 4 × 4·TN block of B at (k, column): four columns of one k, or four k of one column.
-fn load_b(z: u32, k: u32, column: u32, i: u32) -> vec4f {
+// At (k, column): four columns of k + s, or four k of column + s.
+fn load_b(z: u32, k: u32, column: u32, s: u32) -> vec4f {
   if (B_BY_K == 1) {
-    let inner = k + i / TN;
-    if (inner >= u.k) { return vec4f(); }
-    return b[(z * u.k + inner) * (u.n / 4) + column / 4 + LANES * (i % TN)];
+    
+    return select(vec4f(), b[(z * u.k + k + s) * (u.n / 4) + column / 4], k + s < u.k);
   }
-  return b[(z * u.n + column + 4 * LANES * (i / 4) + i % 4) * (u.k / 4) + k / 4];
+  return b[(z * u.n + column + s) * (u.k / 4) + k / 4];
+}
+
+fn store(at: u32, sum: f32) {
+  if (ACCUMULATE == 1) { c[at] += u.scale * sum; } else { c[at] = u.scale * sum; }
 }
 
 @compute @workgroup_size(LANES)
@@ -43,31 +46,37 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
   let column = tile.x * 4 * LANES * TN + 4 * lane;
   var acc: array<vec4f, TM * TN>;
   var x: array<vec4f, A_LOADS>;
-  var y: array<vec4f, B_LOADS>;
-  for (var k = 0u; k < u.k; k += 4u) {
+  var y: array<vec4f, STEP * TN>;
+  for (var k = 0u; k < u.k; k += STEP) {
     for (var i = 0u; i < A_LOADS; i++) { x[i] = load_a(tile.z, row, k, i * LANES + lane); }
-    for (var i = 0u; i < B_LOADS; i++) { y[i] = load_b(tile.z, k, column, i); }
+    for (var j = 0u; j < TN; j++) {
+      for (var s = 0u; s < STEP; s++) { y[s * TN + j] = load_b(tile.z, k, column + 4 * LANES * j, s); }
+      if (B_BY_K == 0) {
+        let t = transpose(mat4x4f(y[j], y[TN + j], y[2 * TN + j], y[3 * TN + j]));
+        for (var s = 0u; s < STEP; s++) { y[s * TN + j] = t[s]; }
+      }
+    }
     for (var i = 0u; i < TM; i++) {
-      let x0 = subgroupBroadcast(select(x[i / LANES][0], x[(i / 4) / LANES][i % 4], A_BY_K == 1), select(i % LANES, (i / 4) % LANES, A_BY_K == 1));
-      let x1 = subgroupBroadcast(select(x[i / LANES][1], x[(TM / 4 + i / 4) / LANES][i % 4], A_BY_K == 1), select(i % LANES, (TM / 4 + i / 4) % LANES, A_BY_K == 1));
-      let x2 = subgroupBroadcast(select(x[i / LANES][2], x[(TM / 2 + i / 4) / LANES][i % 4], A_BY_K == 1), select(i % LANES, (TM / 2 + i / 4) % LANES, A_BY_K == 1));
-      let x3 = subgroupBroadcast(select(x[i / LANES][3], x[(3 * TM / 4 + i / 4) / LANES][i % 4], A_BY_K == 1), select(i % LANES, (3 * TM / 4 + i / 4) % LANES, A_BY_K == 1));
+      var p: vec4f;
+      for (var s = 0u; s < STEP; s++) {
+        p[s] = subgroupBroadcast(
+          x[(A_BY_K * (s * (TM / 4) + i / 4) + (1 - A_BY_K) * i) / LANES][A_BY_K * (i % 4) + (1 - A_BY_K) * s],
+          (A_BY_K * (s * (TM / 4) + i / 4) + (1 - A_BY_K) * i) % LANES,
+        );
+      }
       for (var j = 0u; j < TN; j++) {
-        let y0 = select(vec4f(y[4 * j][0], y[4 * j + 1][0], y[4 * j + 2][0], y[4 * j + 3][0]), y[j], B_BY_K == 1);
-        let y1 = select(vec4f(y[4 * j][1], y[4 * j + 1][1], y[4 * j + 2][1], y[4 * j + 3][1]), y[TN + j], B_BY_K == 1);
-        let y2 = select(vec4f(y[4 * j][2], y[4 * j + 1][2], y[4 * j + 2][2], y[4 * j + 3][2]), y[2 * TN + j], B_BY_K == 1);
-        let y3 = select(vec4f(y[4 * j][3], y[4 * j + 1][3], y[4 * j + 2][3], y[4 * j + 3][3]), y[3 * TN + j], B_BY_K == 1);
-        acc[i * TN + j] = fma(vec4f(x3), y3, fma(vec4f(x2), y2, fma(vec4f(x1), y1, fma(vec4f(x0), y0, acc[i * TN + j]))));
+        for (var s = 0u; s < STEP; s++) {
+          acc[i * TN + j] = fma(vec4f(p[s]), y[s * TN + j], acc[i * TN + j]);
+        }
       }
     }
   }
   for (var i = 0u; i < TM; i++) {
     if (row + i < u.m) {
       for (var j = 0u; j < TN; j++) {
-        let at = tile.z * u.m * u.n + (row + i) * u.c_row;
-        for (var e = 0u; e < FOUR; e++) {
-          let to = column + 4 * LANES * j + e;
-          if (to < u.n) { c[at + to * u.c_column] = u.scale * acc[i * TN + j][e]; }
+        if (column + 4 * LANES * j < u.n) {
+          let at = tile.z * u.m * u.n + (row + i) * u.c_row + (column + 4 * LANES * j) * u.c_column;
+          for (var s = 0u; s < STEP; s++) { store(at + s * u.c_column, acc[i * TN + j][s]); }
         }
       }
     }

@@ -108,14 +108,6 @@ export function headWeight(model: DecoderWeights, changes?: Changes): Variable {
   return changes?.weight(name) ?? constant(found(model, name));
 }
 
-/** Modules of the decoder that are linear layers and may take an adapter; the head is not one. */
-export function linearModules(config: DecoderConfig): string[] {
-  return Array.from({ length: config.layers }, (_, layer) => [
-    ...["q_proj", "k_proj", "v_proj", "o_proj"].map((name) => `model.layers.${layer}.self_attn.${name}`),
-    ...["gate_proj", "up_proj", "down_proj"].map((name) => `model.layers.${layer}.mlp.${name}`),
-  ]).flat();
-}
-
 function found(model: DecoderWeights, name: string): Tensor {
   const tensor = model.weights.get(name);
   if (!tensor) throw new RangeError(`Cannot run the decoder: weight ${name} is missing`);

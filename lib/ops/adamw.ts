@@ -19,15 +19,17 @@ export interface AdamwSettings {
   eps?: number;
   /** Global norm above which gradients are scaled down to it; 0 for no clipping. Default 0. */
   clip?: number;
+  /** Element of `norm` that is the gradient's. Default 0. */
+  at?: number;
 }
 
 /**
- * One AdamW update of `parameters`, `m` and `v` in place, f32 `[n]` each.
+ * One AdamW update of `parameters`, `m` and `v` in place, f32 `[n]` each; `gradient` is zero afterwards.
  *
  * Source: Loshchilov and Hutter 2019, arXiv:1711.05101v3, algorithm 2, as PyTorch computes it. Bias corrections come
  * from the host in float64 and are uniforms of this one update.
  *
- * @param norm Global norm of the gradients, f32 `[1]`.
+ * @param tensors.norm Holds the global norm of the gradients, f32, any length.
  */
 export function adamw(
   gpu: Gpu,
@@ -40,9 +42,9 @@ export function adamw(
     "gradient [n]": gradient.shape,
     "m [n]": m.shape,
     "v [n]": v.shape,
-    "norm [1]": norm.shape,
   });
-  const { step, learningRate, weightDecay = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 0 } = settings;
+  const { step, learningRate, weightDecay = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 0, at = 0 } =
+    settings;
   gpu.run(adamwSpec, [gradient, parameters, m, v, norm], {
     quads: Math.ceil(n / 4),
     rate: learningRate,
@@ -53,5 +55,6 @@ export function adamw(
     first: 1 / (1 - beta1 ** step),
     second: 1 / (1 - beta2 ** step),
     max_norm: clip,
+    at,
   });
 }

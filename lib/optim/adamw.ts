@@ -18,7 +18,6 @@ export class AdamW implements Disposable {
   step = 0;
   readonly #gpu: Gpu;
   readonly #parameters: Parameters;
-  readonly #norm: Tensor;
 
   /** An optimiser of `parameters`, before its first step. */
   constructor(parameters: Parameters) {
@@ -26,29 +25,27 @@ export class AdamW implements Disposable {
     const gpu = this.#gpu = parameters.gpu;
     this.m = gpu.keep(gpu.tensor(parameters.data.shape));
     this.v = gpu.keep(gpu.tensor(parameters.data.shape));
-    this.#norm = gpu.keep(gpu.tensor([1]));
     gpu.clear(this.m);
     gpu.clear(this.v);
   }
 
   /**
-   * Records one update from the gradients in the arena, then clears them.
+   * Records one update from the gradients in the arena, which are zero afterwards.
    *
-   * @returns The gradients' global norm before clipping, f32 `[1]`, good until the next update.
+   * @param norms Element `settings.at` receives the gradients' global norm before clipping.
    */
-  update(settings: Omit<AdamwSettings, "step">): Tensor {
+  update(settings: Omit<AdamwSettings, "step">, norms: Tensor): void {
     const { data, gradient } = this.#parameters;
-    normInto(this.#gpu, gradient, this.#norm);
-    adamw(this.#gpu, { gradient, parameters: data, m: this.m, v: this.v, norm: this.#norm }, {
+    normInto(this.#gpu, gradient, norms, { at: settings.at ?? 0 });
+    adamw(this.#gpu, { gradient, parameters: data, m: this.m, v: this.v, norm: norms }, {
       ...settings,
       step: ++this.step,
     });
-    this.#gpu.clear(gradient);
-    return this.#norm;
   }
 
   /** Frees the optimiser's memory. */
   [Symbol.dispose](): void {
-    for (const tensor of [this.m, this.v, this.#norm]) tensor.dispose();
+    this.m.dispose();
+    this.v.dispose();
   }
 }

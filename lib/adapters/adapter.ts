@@ -1,0 +1,109 @@
+import type { Variable } from "../autograd/tape.ts";
+import { Rng, threefry2x32 } from "../core/rng.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { Branch, Changes } from "../nn/decoder.ts";
+import type { Model } from "../nn/model.ts";
+import type { Parameters } from "../optim/parameters.ts";
+
+/** Everything that determines an adapter before it is trained. */
+export interface AdapterConfig {
+  /** Method: "olora", "lora" or "full". */
+  readonly method: string;
+  /** Rank r; 0 for "full". */
+  readonly rank: number;
+  /** α; the scale is s = α / r. */
+  readonly alpha: number;
+  /** Which layers. */
+  readonly targets: string | readonly string[];
+  /** The factor that is not trained, if any. */
+  readonly freeze?: "A" | "B";
+  /** Probability that an input of the branch is dropped in training, in [0, 1). */
+  readonly dropout: number;
+  /** Seed of random starts and of dropout. */
+  readonly seed: number;
+}
+
+/** The low-rank branch of one layer. */
+export interface AdapterBranch {
+  /** A, `[r, in]`. */
+  readonly a: Variable;
+  /** B, `[out, r]`. */
+  readonly b: Variable;
+  /** A₀ and B₀, where they are not a zero product. */
+  readonly start?: { readonly a: Tensor; readonly b: Tensor };
+}
+
+/**
+ * An adapter on a model: a set of branches beside linear layers, or of weights that are trained themselves ("full").
+ * The model's own weights are never touched; detached, the model is its base bit for bit.
+ */
+export class Adapter implements Changes, Disposable {
+  /** The model it sits on. */
+  readonly model: Model;
+  /** How it was made. */
+  readonly config: AdapterConfig;
+  /** What is trained. */
+  readonly parameters: Parameters;
+  /** Branches by module path. */
+  readonly branches: ReadonlyMap<string, AdapterBranch>;
+  /** Where the training loop stands, for dropout: step and part of the step; undefined outside of training. */
+  training: readonly [step: number, part: number] | undefined;
+  readonly #owned: readonly Tensor[];
+
+  /** Takes ownership of `parameters` and of `owned`; use `attach`. */
+  constructor(
+    model: Model,
+    config: AdapterConfig,
+    parameters: Parameters,
+    branches: ReadonlyMap<string, AdapterBranch>,
+    owned: readonly Tensor[],
+  ) {
+    this.model = model;
+    this.config = config;
+    this.parameters = parameters;
+    this.branches = branches;
+    this.#owned = owned;
+  }
+
+  /** s = α / r. */
+  get scale(): number {
+    return this.config.rank ? this.config.alpha / this.config.rank : 0;
+  }
+
+  /** Numbers that are trained. */
+  get trainable(): number {
+    return this.parameters.count;
+  }
+
+  /** The parameter that stands for the weight called `name`, in full fine-tuning. */
+  weight(name: string): Variable | undefined {
+    return this.branches.size ? undefined : this.parameters.get(name);
+  }
+
+  /** The branch beside `module`, with dropout while training. */
+  branch(module: string): Branch | undefined {
+    const branch = this.branches.get(module);
+    if (!branch) return undefined;
+    const { dropout: p, seed } = this.config;
+    const dropout = this.training && p > 0 &&
+      { p, key: threefry2x32(new Rng(seed, `dropout ${module}`).key, [...this.training]) };
+    return { ...branch, scale: this.scale, ...(dropout && { dropout }) };
+  }
+
+  /** Takes the adapter off the model, which then computes what its base computes, and keeps it for later. */
+  detach(): void {
+    if (this.model.changes === this) this.model.changes = undefined;
+  }
+
+  /** Puts the adapter on its model in place of what is attached. */
+  reattach(): void {
+    this.model.changes = this;
+  }
+
+  /** Detaches and frees the adapter. */
+  [Symbol.dispose](): void {
+    this.detach();
+    this.parameters[Symbol.dispose]();
+    for (const tensor of this.#owned) tensor.dispose();
+  }
+}

@@ -1,0 +1,155 @@
+import { constant, type Variable } from "../autograd/tape.ts";
+import { type HostTensor, toFloat32 } from "../core/host_tensor.ts";
+import type { Shape } from "../core/shape.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { PeftAdapter } from "../io/peft_format.ts";
+import { expectedTensors } from "../io/weights.ts";
+import type { Model } from "../nn/model.ts";
+import { effectiveWeight } from "../ops/effective_weight.ts";
+import { Parameters } from "../optim/parameters.ts";
+import { Adapter, type AdapterBranch, type AdapterConfig } from "./adapter.ts";
+import type { Factors, Target } from "./method.ts";
+import { findMethod } from "./methods.ts";
+import { selectTargets } from "./targets.ts";
+
+/** Options of `attach`. */
+export interface AttachOptions extends Partial<AdapterConfig> {
+  /** Starting factors by module in place of the method's own, e.g. from `readPeftAdapter`. */
+  init?: PeftAdapter["factors"];
+}
+
+/**
+ * Puts a fresh adapter on `model`, in place of one that is attached.
+ *
+ * Defaults: method "olora", rank 8, alpha = rank (so s = 1), targets q_proj and v_proj, no dropout, seed 0. For "full", rank and alpha
+ * mean nothing; all weights are trained, or those of the `targets` if given.
+ *
+ * @throws {RangeError} If the method or a target is unknown, the rank does not fit, or an option makes no sense; all
+ * before anything is allocated. Non-finite weights are found by the method's start.
+ */
+export async function attach(model: Model, options: AttachOptions = {}): Promise<Adapter> {
+  const config = resolve(options);
+  if (config.method === "full") return attachFull(model, config, options.targets !== undefined);
+  const method = findMethod(config.method);
+  const targets = selectTargets(model.config, config.targets).map((target): Target => ({
+    ...target,
+    w: model.weights.get(`${target.module}.weight`)!,
+  }));
+  checkRank(config.rank, targets);
+  const { gpu } = model;
+  const factors = options.init
+    ? given(gpu, targets, options.init, config.rank)
+    : await method.start(gpu, targets, config);
+  const shapes = new Map<string, Shape>();
+  targets.forEach(({ module }, i) => {
+    if (config.freeze !== "A") shapes.set(`${module}.a`, factors[i].a.shape);
+    if (config.freeze !== "B") shapes.set(`${module}.b`, factors[i].b.shape);
+  });
+  const parameters = new Parameters(gpu, shapes);
+  const owned: Tensor[] = [];
+  const branches = new Map<string, AdapterBranch>();
+  targets.forEach(({ module }, i) => {
+    const { a, b } = factors[i];
+    const entry = (name: string, value: Tensor): Variable => {
+      const variable = parameters.get(name);
+      if (variable) gpu.copy(value, variable.value);
+      return variable ?? constant(value);
+    };
+    const branch = { a: entry(`${module}.a`, a), b: entry(`${module}.b`, b) };
+    branches.set(module, method.startsAtZero ? branch : { ...branch, start: { a, b } });
+    for (const [value, variable] of [[a, branch.a], [b, branch.b]] as const) {
+      if (!method.startsAtZero || variable.value === value) owned.push(value);
+      else value.dispose();
+    }
+  });
+  gpu.flush();
+  return model.changes = new Adapter(model, config, parameters, branches, owned);
+}
+
+function attachFull(model: Model, config: AdapterConfig, chosen: boolean): Adapter {
+  const names = chosen
+    ? selectTargets(model.config, config.targets).map(({ module }) => `${module}.weight`)
+    : [...expectedTensors(model.config).keys()];
+  const { gpu } = model;
+  const parameters = new Parameters(
+    gpu,
+    new Map(names.map((name) => [name, model.weights.get(name)!.shape])),
+  );
+  for (const name of names) {
+    const weight = model.weights.get(name)!;
+    const matrix = weight.shape.length === 2 ? weight : weight.view([1, weight.size]);
+    using dense = effectiveWeight(gpu, matrix);
+    gpu.copy(dense, parameters.get(name)!.value);
+  }
+  gpu.flush();
+  return model.changes = new Adapter(model, config, parameters, new Map(), []);
+}
+
+function resolve(options: AttachOptions): AdapterConfig {
+  const {
+    method = "olora",
+    rank = 8,
+    alpha = rank,
+    targets = ["q_proj", "v_proj"],
+    dropout = 0,
+    seed = 0,
+    freeze,
+  } = options;
+  const refuse = (what: string, expected: string): never => {
+    throw new RangeError(`Cannot attach adapter with ${what}: expected ${expected}`);
+  };
+  if (!Number.isSafeInteger(rank) || rank < 1) refuse(`rank ${rank}`, "a whole number >= 1");
+  if (!Number.isFinite(alpha)) refuse(`alpha ${alpha}`, "a number");
+  if (!(dropout >= 0 && dropout < 1)) refuse(`dropout ${dropout}`, "0 <= dropout < 1");
+  if (!Number.isSafeInteger(seed) || seed < 0) refuse(`seed ${seed}`, "a whole number >= 0");
+  if (freeze !== undefined && freeze !== "A" && freeze !== "B") refuse(`freeze "${freeze}"`, '"A" or "B"');
+  if (method === "full") {
+    if (freeze) refuse(`freeze "${freeze}"`, "none, as full fine-tuning has no factors");
+    if (dropout) refuse(`dropout ${dropout}`, "0, as full fine-tuning has no branch");
+  } else if (freeze === "B" && findMethod(method).startsAtZero) {
+    refuse('freeze "B"', `"A" or none, as ${method} starts with B = 0 and could learn nothing`);
+  }
+  const whole = { method, rank: method === "full" ? 0 : rank, alpha, targets, dropout, seed };
+  return freeze ? { ...whole, freeze } : whole;
+}
+
+function checkRank(rank: number, targets: readonly Target[]): void {
+  for (const { module, out, in: width } of targets) {
+    const limit = Math.min(out, width);
+    if (rank <= limit) continue;
+    throw new RangeError(
+      `Cannot attach adapter with rank ${rank}: expected rank <= min(out, in) = ${limit} for ${module}`,
+    );
+  }
+}
+
+/** Uploads the factors in `init`, which must be those of the targets. */
+function given(
+  gpu: Gpu,
+  targets: readonly Target[],
+  init: PeftAdapter["factors"],
+  rank: number,
+): Factors[] {
+  for (const { module, out, in: width } of targets) {
+    const found = init.get(module);
+    const expected = `A [${rank}, ${width}] and B [${out}, ${rank}]`;
+    if (!found) throw new RangeError(`Cannot start ${module}: found no factors, expected ${expected}`);
+    const { a, b } = found;
+    if (a.shape.join() !== `${rank},${width}` || b.shape.join() !== `${out},${rank}`) {
+      throw new RangeError(
+        `Cannot start ${module}: found A [${a.shape.join(", ")}] and B [${
+          b.shape.join(", ")
+        }], expected ${expected}`,
+      );
+    }
+  }
+  return targets.map(({ module }) => {
+    const { a, b } = init.get(module)!;
+    return { a: upload(gpu, a), b: upload(gpu, b) };
+  });
+}
+
+function upload(gpu: Gpu, host: HostTensor): Tensor {
+  return gpu.keep(gpu.upload(toFloat32(host), host.shape));
+}

@@ -1,0 +1,131 @@
+// qr_panel: Householder reflectors of columns first … first + count − 1, I − V T Vᵀ = H_1 H_2 …   oracle: lib/reference/qr.ts
+//
+// Column j of the panel is reflected onto β e_j, β = −sign(x_j) ‖x‖, with v = (x − β e_j) / (x_j − β), v_j = 1,
+// τ = (β − x_j) / β (LAPACK's larfg); a column that is zero below its diagonal gets τ = 0. x is scaled by a power of
+// two before it is squared. T is built as LAPACK's larft does.
+//
+// Grid      one workgroup of WG invocations; each owns the rows i ≡ its index mod WG, of four.
+// Bindings  1 p f32 [columns, ld / 4] as vec4, the panel's rows are overwritten by R   2 v f32 [columns, ld / 4]
+//           3 t f32 [PANEL, PANEL], upper triangular, row-major
+// Overrides WG  power of two; PANEL is the most columns of a panel
+const PANEL = 32u;
+override WG: u32 = 64u;
+struct Uniforms { ld: u32, first: u32, count: u32 }
+@group(0) @binding(0) var<uniform> u: Uniforms;
+@group(0) @binding(1) var<storage, read_write> p: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> v: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> t: array<f32>;
+
+var<workgroup> partial: array<f32, 2112>; // 64 lanes of 33 values; a lane is the sum of WG / 64 invocations
+var<workgroup> total: array<f32, 33>;
+var<workgroup> triangle: array<f32, 1024>;
+var<workgroup> pivot: array<f32, 3>; // v's divisor, β, τ
+
+// Entries of a vector of four whose row is at least `row`.
+fn below(x: vec4f, i: u32, row: u32) -> vec4f {
+  let at = 4u * i + vec4u(0u, 1u, 2u, 3u);
+  return select(vec4f(), x, at >= vec4u(row));
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(local_invocation_index) local: u32) {
+  let quads = u.ld / 4u;
+  for (var i = local; i < PANEL * PANEL; i += WG) { triangle[i] = 0.0; }
+  for (var j = 0u; j < u.count; j++) {
+    let row = u.first + j;
+    let column = row * quads;
+    let start = row / 4u + (local + WG - (row / 4u) % WG) % WG;
+
+    // Largest magnitude below the diagonal, for a power of two that keeps the squares in range.
+    var largest = 0.0;
+    for (var i = start; i < quads; i += WG) {
+      let x = abs(below(p[column + i], i, row));
+      largest = max(largest, max(max(x.x, x.y), max(x.z, x.w)));
+    }
+    partial[local] = largest;
+    for (var step = WG / 2u; step > 0u; step >>= 1u) {
+      workgroupBarrier();
+      if (local < step) { partial[local] = max(partial[local], partial[local + step]); }
+    }
+    workgroupBarrier();
+    let bits = bitcast<u32>(partial[0]) >> 23u;
+    workgroupBarrier();
+    // Within 2^±60 of one, as the loaded columns are of order one and this is what is left of them.
+    let power = bitcast<f32>(clamp(254u - bits, 67u, 187u) << 23u);
+    var squares = 0.0;
+    for (var i = start; i < quads; i += WG) {
+      let x = below(p[column + i], i, row) * power;
+      squares += dot(x, x);
+    }
+    partial[local] = squares;
+    for (var step = WG / 2u; step > 0u; step >>= 1u) {
+      workgroupBarrier();
+      if (local < step) { partial[local] += partial[local + step]; }
+    }
+    workgroupBarrier();
+    if (local == 0u) {
+      let x = p[column + row / 4u][row % 4u];
+      let norm = sqrt(partial[0]) / power;
+      let beta = select(-norm, norm, x < 0.0);
+      pivot[0] = select(x - beta, 1.0, norm == 0.0);
+      pivot[1] = beta;
+      pivot[2] = select((beta - x) / beta, 0.0, norm == 0.0);
+    }
+    workgroupBarrier();
+    let divisor = pivot[0];
+    let tau = pivot[2];
+    for (var i = local; i < quads; i += WG) {
+      let at = 4u * i + vec4u(0u, 1u, 2u, 3u);
+      let x = p[column + i];
+      let tail = select(vec4f(), x / divisor, at > vec4u(row));
+      v[column + i] = select(tail, vec4f(1.0), at == vec4u(row));
+      p[column + i] = select(select(vec4f(), x, at < vec4u(row)), vec4f(pivot[1]), at == vec4u(row));
+    }
+    storageBarrier();
+    workgroupBarrier();
+
+    // v_j times every other column of the panel: earlier reflectors for T, later columns to be reflected.
+    // Cleared by hand: naga zeroes a variable once a function, not once a turn of the loop.
+    var sums: array<f32, 32>;
+    for (var k = 0u; k < u.count; k++) { sums[k] = 0.0; }
+    for (var i = start; i < quads; i += WG) {
+      let x = v[column + i];
+      for (var k = 0u; k < u.count; k++) {
+        let other = (u.first + k) * quads + i;
+        if (k < j) { sums[k] += dot(x, v[other]); }
+        if (k > j) { sums[k] += dot(x, p[other]); }
+      }
+    }
+    for (var turn = 0u; turn < WG / 64u; turn++) {
+      if (local / 64u == turn) {
+        for (var k = 0u; k < u.count; k++) {
+          let at = (local % 64u) * 33u + k;
+          if (turn == 0u) { partial[at] = sums[k]; } else { partial[at] += sums[k]; }
+        }
+      }
+      workgroupBarrier();
+    }
+    for (var k = local; k < u.count; k += WG) {
+      var sum = 0.0;
+      for (var lane = 0u; lane < 64u; lane++) { sum += partial[lane * 33u + k]; }
+      total[k] = sum;
+    }
+    workgroupBarrier();
+    for (var i = start; i < quads; i += WG) {
+      let x = v[column + i] * tau;
+      for (var k = j + 1u; k < u.count; k++) { p[(u.first + k) * quads + i] -= x * total[k]; }
+    }
+    // Column j of T: −τ T[:j, :j] (V[:, :j]ᵀ v_j), then τ.
+    for (var k = local; k < j; k += WG) {
+      var sum = 0.0;
+      for (var l = k; l < j; l++) { sum += triangle[k * PANEL + l] * total[l]; }
+      triangle[k * PANEL + j] = -tau * sum;
+    }
+    if (local == 0u) { triangle[j * PANEL + j] = tau; }
+    storageBarrier();
+    workgroupBarrier();
+  }
+  for (var i = local; i < u.count * u.count; i += WG) {
+    t[i] = triangle[(i / u.count) * PANEL + i % u.count];
+  }
+}

@@ -1,0 +1,171 @@
+import { GpuError } from "../core/errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { nonFiniteSpec } from "../kernels/non_finite.ts";
+import { qrFinishSpec } from "../kernels/qr_finish.ts";
+import { qrIdentitySpec } from "../kernels/qr_identity.ts";
+import { qrLoadSpec } from "../kernels/qr_load.ts";
+import { PANEL, qrPanelSpec } from "../kernels/qr_panel.ts";
+import { effectiveWeight } from "../ops/effective_weight.ts";
+import { matmul } from "../ops/matmul.ts";
+
+/** Options of `qrAll` and `qr`. */
+export interface QrOptions {
+  /** Columns of Q; only the first `columns` columns of W are factored. Default min(m, n). */
+  columns?: number;
+  /** All m columns of Q, the further ones an orthonormal completion, and m rows of R. Default false. */
+  full?: boolean;
+}
+
+/** A factorisation; whoever asked for it disposes it. */
+export interface QrResult {
+  /** Orthonormal columns, f32 `[m, columns]`, or `[m, m]` if full. */
+  q: Tensor;
+  /** Qᵀ W, upper trapezoidal with diag(R) >= 0, f32 `[columns, n]`, or `[m, n]` if full. */
+  r: Tensor;
+}
+
+/**
+ * QR factorisations of several matrices, with one wait for the device: W = Q R, or, with fewer `columns` than
+ * min(m, n), W[:, :columns] = Q R[:, :columns] and R = Qᵀ W beyond.
+ *
+ * Blocked Householder in f32 on columns scaled by powers of two, so Q is orthonormal to rounding for any finite W: zero
+ * or dependent columns get some orthonormal completion and a diagonal entry of R that is zero or rounding. Signs are
+ * such that diag(R) >= 0 (LAPACK's are not; Q D and D R with D = diag(±1) are the same factorisation).
+ *
+ * Source: Golub and Van Loan 2013, §5.2.2 to 5.2.3 (compact WY form: Schreiber and Van Loan 1989). That Q_r and R_r
+ * depend on the first r columns alone follows as reflector j is made from column j after reflectors before it.
+ *
+ * @param matrices Names for errors, and matrices `[m, n]` stored as f32, f16 or bf16.
+ * @throws {RangeError} If `columns` is no whole number from 1 to min(m, n), or a matrix holds NaN or infinity; the
+ * message names the matrix.
+ */
+export async function qrAll(
+  gpu: Gpu,
+  matrices: readonly { name: string; w: Tensor }[],
+  options: QrOptions = {},
+): Promise<QrResult[]> {
+  for (const { name, w } of matrices) checkColumns(name, w, options);
+  using flags = gpu.keep(gpu.tensor([Math.max(1, matrices.length)], "u32"));
+  gpu.clear(flags);
+  const results = matrices.map(({ w }, at) => {
+    const columns = options.columns ?? Math.min(w.shape[0], w.shape[1]);
+    const width = options.full ? w.shape[0] : columns;
+    const [q, r] = gpu.scope(() =>
+      factor(gpu, w.dtype === "f32" ? w : effectiveWeight(gpu, w), { columns, width }, flags, at)
+    );
+    return { q: gpu.keep(q), r: gpu.keep(r) };
+  });
+  const bad = (await gpu.read(flags)).findIndex((flag) => flag !== 0);
+  if (bad < 0 || !matrices.length) return results;
+  for (const { q, r } of results) {
+    q.dispose();
+    r.dispose();
+  }
+  throw await nonFinite(gpu, matrices[bad]);
+}
+
+/**
+ * QR of one matrix; see `qrAll`.
+ *
+ * @param w A matrix on the device, `[m, n]`.
+ *
+ * @example Usage
+ * ```ts ignore
+ * import { openDevice, qr } from "@olora/kit";
+ *
+ * using gpu = await openDevice();
+ * using w = gpu.upload(new Float32Array([3, 1, 4, 1]), [2, 2]);
+ * const { q, r } = await qr(gpu, w, { columns: 1 });
+ * console.log(await gpu.read(q), await gpu.read(r));
+ * ```
+ */
+export async function qr(gpu: Gpu, w: Tensor, options: QrOptions = {}): Promise<QrResult> {
+  return (await qrAll(gpu, [{ name: "w", w }], options))[0];
+}
+
+function checkColumns(name: string, w: Tensor, { columns, full }: QrOptions): void {
+  if (w.shape.length !== 2 || w.size === 0) {
+    throw new RangeError(
+      `Cannot factor ${name}: got shape [${w.shape.join(", ")}], expected a matrix [m, n]`,
+    );
+  }
+  const limit = Math.min(w.shape[0], w.shape[1]);
+  if (full && columns !== undefined && columns !== limit) {
+    throw new RangeError(`Cannot factor ${name} in full with columns ${columns}: expected one of the two`);
+  }
+  if (columns === undefined || (Number.isSafeInteger(columns) && columns >= 1 && columns <= limit)) return;
+  throw new RangeError(
+    `Cannot factor ${name} with columns ${columns}: expected a whole number from 1 to min(m, n) = ${limit}`,
+  );
+}
+
+/**
+ * Records one factorisation; the results belong to the scope around the call. The triangle is written after the
+ * product QᵀW, whose first columns hold rounding where it holds zeros; Q is needed before.
+ */
+function factor(
+  gpu: Gpu,
+  w: Tensor,
+  { columns, width }: { columns: number; width: number },
+  flags: Tensor,
+  at: number,
+): [Tensor, Tensor] {
+  const [m, n] = w.shape;
+  // Rows of the transposed panel are padded with zeros, so that each starts where a binding may.
+  const ld = Math.ceil(m / 64) * 64;
+  const p = gpu.tensor([columns, ld]);
+  const v = gpu.tensor([columns, ld]);
+  const exponent = gpu.tensor([columns], "i32");
+  gpu.run(qrLoadSpec, [w, p, exponent, flags], { m, n, ld, columns, at });
+  const panels: { first: number; count: number; t: Tensor }[] = [];
+  for (let first = 0; first < columns; first += PANEL) {
+    const count = Math.min(PANEL, columns - first);
+    const t = gpu.tensor([count, count]);
+    gpu.run(qrPanelSpec(gpu.info.isSoftware ? 64 : 256), [p, v, t], { ld, first, count });
+    panels.push({ first, count, t });
+    const next = first + count;
+    if (next < columns) {
+      reflect(gpu, p.view([columns - next, ld], next * ld), v.view([count, ld], first * ld), t, "nn");
+    }
+  }
+  const identity = gpu.tensor([width, ld]);
+  gpu.run(qrIdentitySpec, [identity], { columns: width, ld });
+  for (const { first, count, t } of panels.reverse()) {
+    reflect(gpu, identity.view([width - first, ld], first * ld), v.view([count, ld], first * ld), t, "nt");
+  }
+  const q = gpu.tensor([m, width]);
+  const r = gpu.tensor([width, n]);
+  const finish = () => gpu.run(qrFinishSpec, [identity, p, exponent, q, r], { m, n, ld, columns, width });
+  finish();
+  if (columns < n) {
+    matmul(gpu, "tn", q, w, { into: r });
+    gpu.run(nonFiniteSpec, [r, flags], { n: r.size, at });
+    finish();
+  }
+  return [q, r];
+}
+
+/** Rows x of `rows` become x − ((x V) T) Vᵀ, with T for the transposed reflector ("nn") or Tᵀ for the reflector itself. */
+function reflect(gpu: Gpu, rows: Tensor, v: Tensor, t: Tensor, form: "nn" | "nt"): void {
+  using z = matmul(gpu, "nt", rows, v);
+  using weighted = matmul(gpu, form, z, t);
+  matmul(gpu, "nn", weighted, v, { into: rows, accumulate: true, scale: -1 });
+}
+
+/** Where the trouble is: read back only after a flag was raised. */
+async function nonFinite(gpu: Gpu, { name, w }: { name: string; w: Tensor }): Promise<Error> {
+  const values = await gpu.read(w);
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) {
+    return new GpuError(
+      `Cannot factor ${name}: its products overflow f32, expected entries of a smaller scale`,
+    );
+  }
+  const n = w.shape[1];
+  return new RangeError(
+    `Cannot factor ${name}: entry [${Math.floor(at / n)}, ${at % n}] is ${
+      values[at]
+    }, expected a finite number`,
+  );
+}

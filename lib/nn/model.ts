@@ -1,0 +1,105 @@
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { hostTensor, toFloat32 } from "../core/host_tensor.ts";
+import { type DecoderConfig, readModelConfig } from "../io/model_config.ts";
+import { resolveModel } from "../io/model_folder.ts";
+import { openModelTensors } from "../io/model_tensors.ts";
+import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
+import { checkTensors, expectedTensors } from "../io/weights.ts";
+import { rotaryTable } from "../ops/rotary.ts";
+import type { Changes, DecoderWeights } from "./decoder.ts";
+
+/** A pretrained decoder on the device. Its weights are never changed. */
+export class Model implements DecoderWeights, Disposable {
+  /** The device. */
+  readonly gpu: Gpu;
+  /** Where it was loaded from: what was asked for, and the folder. */
+  readonly source: { readonly name: string; readonly folder: string };
+  /** Architecture. */
+  readonly config: DecoderConfig;
+  /** Text to ids and back; absent where the folder has no tokenizer.json. */
+  readonly tokenizer: Tokenizer | undefined;
+  /** Weights by their Hugging Face names; matrices as stored, vectors as f32. */
+  readonly weights: ReadonlyMap<string, Tensor>;
+  /** Cosines and sines of the positions, f32 `[positions, c]`. */
+  readonly rotary: Tensor;
+  /** What is attached to the model; undefined is the base itself. */
+  changes: Changes | undefined;
+
+  /** Takes ownership of `weights`; use `loadModel`. */
+  constructor(
+    gpu: Gpu,
+    source: { name: string; folder: string },
+    config: DecoderConfig,
+    tokenizer: Tokenizer | undefined,
+    weights: ReadonlyMap<string, Tensor>,
+  ) {
+    this.gpu = gpu;
+    this.source = source;
+    this.config = config;
+    this.tokenizer = tokenizer;
+    this.weights = weights;
+    const table = rotaryTable(config.context, config.headWidth, config.ropeBase);
+    this.rotary = gpu.keep(gpu.upload(table, [config.context, config.headWidth]));
+  }
+
+  /** Frees the weights. */
+  [Symbol.dispose](): void {
+    for (const weight of this.weights.values()) weight.dispose();
+    this.rotary.dispose();
+  }
+}
+
+/** Options of `loadModel`. */
+export interface LoadOptions {
+  /** Device to load to. */
+  gpu: Gpu;
+  /** Called after each tensor with the bytes loaded and the bytes in all. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Loads a decoder: `"tiny"` (embedded), or a Hugging Face folder with `config.json`, `model.safetensors` (or its
+ * shards) and `tokenizer.json`. Tensors are read one at a time; matrices stay in the type they are stored in.
+ *
+ * @throws {RangeError} If the architecture is unknown, or a tensor is missing, unexpected or of a wrong shape.
+ * @throws {SyntaxError} If a file is malformed.
+ *
+ * @example Usage
+ * ```ts ignore
+ * import { loadModel, openDevice } from "@olora/kit";
+ *
+ * using gpu = await openDevice();
+ * using model = await loadModel("tiny", { gpu });
+ * console.log(model.config.layers);
+ * ```
+ */
+export async function loadModel(name: string, { gpu, onProgress }: LoadOptions): Promise<Model> {
+  const folder = await resolveModel(name);
+  const config = await readModelConfig(folder);
+  const tokenizer = await loadTokenizer(folder).catch((error) => {
+    if (error instanceof Error && error.name === "NotFound") return undefined;
+    throw error;
+  });
+  using file = await openModelTensors(folder);
+  checkTensors(config, file.tensors, folder);
+  const names = [...expectedTensors(config).keys()];
+  const total = names.reduce((sum, name) => sum + file.tensors.get(name)!.byteLength, 0);
+  const weights = new Map<string, Tensor>();
+  let done = 0;
+  try {
+    for (const name of names) {
+      const host = await file.read(name);
+      const stored = host.shape.length === 1 ? hostTensor(host.shape, toFloat32(host)) : host;
+      weights.set(name, gpu.keep(gpu.uploadHost(stored)));
+      done += host.bytes.length;
+      onProgress?.(done, total);
+    }
+    gpu.device.queue.submit([]);
+    await gpu.settled();
+    return new Model(gpu, { name, folder }, config, tokenizer, weights);
+  } catch (error) {
+    for (const weight of weights.values()) weight.dispose();
+    throw error;
+  }
+}

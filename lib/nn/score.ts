@@ -1,0 +1,129 @@
+import { crossEntropyRule } from "../autograd/rules.ts";
+import { constant, Tape, type Variable } from "../autograd/tape.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { effectiveWeight } from "../ops/effective_weight.ts";
+import { checkTargets } from "../ops/cross_entropy.ts";
+import { checkIds, type EmbeddingPlan, embeddingPlan } from "../ops/embedding.ts";
+import { type Changes, decode, headWeight } from "./decoder.ts";
+import type { Model } from "./model.ts";
+
+/** Token ids and what each position predicts, row-major; padding is at the end of rows. */
+export interface TokenBatch {
+  /** Texts. */
+  readonly b: number;
+  /** Tokens of a text, padding included. */
+  readonly t: number;
+  /** Token ids, `[b, t]`. */
+  readonly ids: Uint32Array;
+  /** Id that follows each token, −1 where nothing is scored, `[b, t]`. */
+  readonly targets: Int32Array;
+}
+
+/** A batch on the device. All of a step is uploaded before its first dispatch, so that the step is one submit. */
+export interface DeviceBatch {
+  /** Texts. */
+  readonly b: number;
+  /** Tokens of a text. */
+  readonly t: number;
+  /** Token ids, u32 `[b t]`. */
+  readonly ids: Tensor;
+  /** Id that follows each token, i32 `[b t]`, −1 where nothing is scored. */
+  readonly targets: Tensor;
+  /** The ids sorted, where the embedding is trained. */
+  readonly plan?: EmbeddingPlan;
+}
+
+/**
+ * Checks and uploads a batch; its tensors belong to the scope around the call.
+ *
+ * @throws {RangeError} If an id is outside the vocabulary, or the batch is longer than the model's context.
+ */
+export function uploadBatch(model: Model, batch: TokenBatch, changes?: Changes): DeviceBatch {
+  const { b, t, ids, targets } = batch;
+  const { gpu, config: { context, vocabularySize } } = model;
+  if (t > context) {
+    throw new RangeError(`Cannot run ${t} tokens: expected at most ${context}, the model's context`);
+  }
+  checkIds("uploadBatch", ids, vocabularySize);
+  checkTargets("uploadBatch", targets, vocabularySize);
+  const whole = { b, t, ids: gpu.upload(ids, [b * t]), targets: gpu.upload(targets, [b * t]) };
+  const trained = changes?.weight("model.embed_tokens.weight")?.needsGradient;
+  return trained ? { ...whole, plan: embeddingPlan(gpu, ids, vocabularySize) } : whole;
+}
+
+/**
+ * Records the nats of each position of `batch`, f32 `[b t]` (0 where nothing is scored).
+ *
+ * @param tape Takes the operations; with parameters in `changes`, `tape.backward` then gives the gradient of
+ * `scale · Σ nll`.
+ */
+export function negativeLogLikelihood(
+  tape: Tape,
+  model: Model,
+  batch: DeviceBatch,
+  options: { scale?: number; changes?: Changes } = {},
+): Variable {
+  const { changes, scale = 1 } = options;
+  const hidden = decode(tape, model, batch, changes);
+  const head = headWeight(model, changes);
+  const dense = head.value.dtype === "f32" ? head : constant(effectiveWeight(model.gpu, head.value));
+  return tape.apply(crossEntropyRule, [hidden, dense], { targets: batch.targets, scale })[0];
+}
+
+/** Options of `score`. */
+export interface ScoreOptions {
+  /** What stands in for or beside the base's weights; default: what is attached to the model. `null`: the base. */
+  changes?: Changes | null;
+  /** Most tokens in one batch, padding included. Default 4096. */
+  batchTokens?: number;
+  /** Called with the rows done. */
+  onProgress?: (done: number) => void;
+}
+
+/**
+ * Nats of each token of each row but the first, each row scored by itself: entry t of a row scores its token t + 1.
+ *
+ * Rows of like length are run together, padded at the end, which no earlier position sees.
+ *
+ * @param rows Token ids; a row of one token has nothing to score.
+ */
+export async function score(
+  model: Model,
+  rows: readonly (readonly number[])[],
+  options: ScoreOptions = {},
+): Promise<Float32Array[]> {
+  const { batchTokens = 4096, onProgress } = options;
+  const changes = options.changes === undefined ? model.changes : options.changes ?? undefined;
+  const out: Float32Array[] = rows.map(() => new Float32Array(0));
+  const order = rows.map((_, i) => i).filter((i) => rows[i].length > 1)
+    .sort((x, y) => rows[x].length - rows[y].length);
+  let done = rows.length - order.length;
+  while (order.length) {
+    const t = rows[order.at(-1)!].length - 1;
+    const group = order.splice(-Math.max(1, Math.floor(batchTokens / t)));
+    const batch = padded(group.map((i) => rows[i]), t);
+    const nll = model.gpu.scope(() => {
+      const tape = new Tape(model.gpu);
+      const uploaded = uploadBatch(model, batch);
+      return tape.keep(negativeLogLikelihood(tape, model, uploaded, changes ? { changes } : {}));
+    });
+    const values = await model.gpu.read(nll);
+    nll.dispose();
+    group.forEach((i, place) => out[i] = values.slice(place * t, place * t + rows[i].length - 1));
+    onProgress?.(done += group.length);
+  }
+  return out;
+}
+
+/** Rows as a batch of `t` positions that predicts every next token. */
+export function padded(rows: readonly (readonly number[])[], t: number): TokenBatch {
+  const ids = new Uint32Array(rows.length * t);
+  const targets = new Int32Array(rows.length * t).fill(-1);
+  rows.forEach((row, i) => {
+    for (let j = 0; j + 1 < row.length; j++) {
+      ids[i * t + j] = row[j];
+      targets[i * t + j] = row[j + 1];
+    }
+  });
+  return { b: rows.length, t, ids, targets };
+}

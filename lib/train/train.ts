@@ -1,0 +1,203 @@
+import { Tape } from "../autograd/tape.ts";
+import type { Adapter } from "../adapters/adapter.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { negativeLogLikelihood, type TokenBatch, uploadBatch } from "../nn/score.ts";
+import { AdamW } from "../optim/adamw.ts";
+import { type Schedule, scheduleFactor } from "../optim/schedule.ts";
+import { sumInto } from "../ops/sum.ts";
+
+/** Batches in an order that is a function of `position`. */
+export interface BatchSource {
+  /** Batches drawn so far; a source set to it goes on with the same batches. */
+  position: number;
+  /** The next batch. */
+  next(): TokenBatch;
+}
+
+/** How to train. */
+export interface TrainOptions {
+  /** Updates in all. */
+  steps: number;
+  /** Peak learning rate, dimensionless. Default 1e-3. */
+  learningRate?: number;
+  /** Course of the rate after warm-up. Default "constant". */
+  schedule?: Schedule;
+  /** Updates of the warm-up. Default 0. */
+  warmup?: number;
+  /** Decoupled weight decay. Default 0. */
+  weightDecay?: number;
+  /** Global gradient norm to clip to; 0 for none. Default 0. */
+  clip?: number;
+  /** Batches whose gradients are added up for one update. Default 1. */
+  accumulate?: number;
+  /** Most updates between two looks at the losses, which cost a wait for the device each. Default 16. */
+  readEvery?: number;
+}
+
+/** One update, as `metrics.jsonl` records it. */
+export interface StepRecord {
+  /** Number of the update, from 1. */
+  step: number;
+  /** Loss before the update, nats per predicted token. */
+  loss: number;
+  /** Global norm of the gradients before clipping. */
+  gradNorm: number;
+  /** Learning rate of the update. */
+  learningRate: number;
+  /** Tokens predicted so far, this update included. */
+  tokens: number;
+}
+
+/** A loss or gradient that is not finite; the parameters may be spoilt from this step on. */
+export class DivergedError extends Error {
+  /** Name of the error class, `"DivergedError"`. */
+  override name = "DivergedError";
+  /** The first update whose loss or gradient is not finite. */
+  readonly step: number;
+
+  /** Says at which step it happened. */
+  constructor(record: StepRecord) {
+    super(`Training diverged at step ${record.step}: loss ${record.loss}, gradient norm ${record.gradNorm}`);
+    this.step = record.step;
+  }
+}
+
+const RING = 64;
+
+/**
+ * The training of one adapter: its optimiser, its place in the data, and the steps done.
+ *
+ * One update is one submit and waits for nothing; losses and norms stay on the device in a ring of 64 and are read
+ * when `readEvery` updates have been made. Everything that a later update depends on is in `adapter.parameters`,
+ * `optimizer`, `step`, `tokens` and `source.position`.
+ */
+export class Trainer implements Disposable {
+  /** What is trained. */
+  readonly adapter: Adapter;
+  /** Its optimiser. */
+  readonly optimizer: AdamW;
+  /** Where batches come from. */
+  readonly source: BatchSource;
+  /** Tokens predicted so far. */
+  tokens = 0;
+  readonly #options: Required<TrainOptions>;
+  readonly #ring: Tensor;
+  #pending: Omit<StepRecord, "loss" | "gradNorm">[] = [];
+
+  /** A training that has not begun. */
+  constructor(adapter: Adapter, source: BatchSource, options: TrainOptions) {
+    this.adapter = adapter;
+    this.source = source;
+    this.#options = checked(options);
+    this.optimizer = new AdamW(adapter.parameters);
+    const { gpu } = adapter.model;
+    this.#ring = gpu.keep(gpu.tensor([2, RING]));
+  }
+
+  /** Updates done. */
+  get step(): number {
+    return this.optimizer.step;
+  }
+
+  /**
+   * Makes updates until `steps` are done, the step `until` is reached or `stopped` says so, and yields the records of
+   * each look.
+   *
+   * @throws {DivergedError} If a loss or a gradient is not finite; records before it were yielded.
+   */
+  async *run(
+    options: { until?: number; stopped?: () => boolean } = {},
+  ): AsyncGenerator<StepRecord[]> {
+    const { steps, readEvery } = this.#options;
+    const until = Math.min(steps, options.until ?? steps);
+    while (this.step < until && !options.stopped?.()) {
+      this.#update();
+      if (this.#pending.length >= readEvery || this.step === until) yield* this.#look();
+    }
+    yield* this.#look();
+  }
+
+  /** Frees the optimiser; the adapter stays. */
+  [Symbol.dispose](): void {
+    this.optimizer[Symbol.dispose]();
+    this.#ring.dispose();
+  }
+
+  #update(): void {
+    const { adapter, optimizer, source } = this;
+    const { gpu } = adapter.model;
+    const { steps, accumulate, learningRate, schedule, warmup, weightDecay, clip } = this.#options;
+    const batches = Array.from({ length: accumulate }, () => source.next());
+    const count = batches.reduce((sum, batch) => sum + predicted(batch), 0);
+    const scale = 1 / Math.max(1, count);
+    const at = this.step % RING;
+    gpu.scope(() => {
+      batches.map((batch) => uploadBatch(adapter.model, batch, adapter)).forEach((batch, part) => {
+        adapter.training = [this.step, part];
+        using tape = new Tape(gpu);
+        const nll = negativeLogLikelihood(tape, adapter.model, batch, { scale, changes: adapter });
+        sumInto(gpu, nll.value, this.#ring, { at, scale, accumulate: part > 0 });
+        tape.backward(nll);
+      });
+      adapter.training = undefined;
+      const rate = learningRate * scheduleFactor(schedule, this.step, warmup, steps);
+      optimizer.update({ learningRate: rate, weightDecay, clip, at: RING + at }, this.#ring);
+      this.tokens += count;
+      this.#pending.push({ step: this.step, learningRate: rate, tokens: this.tokens });
+    });
+    gpu.flush();
+  }
+
+  async *#look(): AsyncGenerator<StepRecord[]> {
+    if (!this.#pending.length) return;
+    const pending = this.#pending;
+    this.#pending = [];
+    const ring = await this.adapter.model.gpu.read(this.#ring);
+    const records = pending.map((record) => {
+      const at = (record.step - 1) % RING;
+      return { ...record, loss: ring[at], gradNorm: ring[RING + at] };
+    });
+    const bad = records.findIndex(({ loss, gradNorm }) =>
+      !Number.isFinite(loss) || !Number.isFinite(gradNorm)
+    );
+    if (bad !== 0) yield bad < 0 ? records : records.slice(0, bad);
+    if (bad >= 0) throw new DivergedError(records[bad]);
+  }
+}
+
+function predicted(batch: TokenBatch): number {
+  return batch.targets.reduce((sum, target) => sum + Number(target >= 0), 0);
+}
+
+function checked(options: TrainOptions): Required<TrainOptions> {
+  const whole = {
+    learningRate: 1e-3,
+    schedule: "constant" as Schedule,
+    warmup: 0,
+    weightDecay: 0,
+    clip: 0,
+    accumulate: 1,
+    readEvery: 16,
+    ...options,
+  };
+  const refuse = (name: keyof TrainOptions, expected: string): never => {
+    throw new RangeError(`Cannot train with ${name} ${whole[name]}: expected ${expected}`);
+  };
+  if (!Number.isSafeInteger(whole.steps) || whole.steps < 0) refuse("steps", "a whole number >= 0");
+  if (!(whole.learningRate >= 0 && Number.isFinite(whole.learningRate))) {
+    refuse("learningRate", "a number >= 0");
+  }
+  if (!["constant", "linear", "cosine"].includes(whole.schedule)) {
+    refuse("schedule", '"constant", "linear" or "cosine"');
+  }
+  if (!Number.isSafeInteger(whole.warmup) || whole.warmup < 0) refuse("warmup", "a whole number >= 0");
+  if (!(whole.weightDecay >= 0)) refuse("weightDecay", "a number >= 0");
+  if (!(whole.clip >= 0)) refuse("clip", "a number >= 0");
+  if (!Number.isSafeInteger(whole.accumulate) || whole.accumulate < 1) {
+    refuse("accumulate", "a whole number >= 1");
+  }
+  if (!Number.isSafeInteger(whole.readEvery) || whole.readEvery < 1 || whole.readEvery > RING) {
+    refuse("readEvery", `a whole number from 1 to ${RING}`);
+  }
+  return whole;
+}
