@@ -1,0 +1,27 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { resolveModel } from "../../lib/io/model_folder.ts";
+
+Deno.test("resolveModel() gives back a folder that has a config.json, without a slash at its end", async () => {
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/config.json`, "{}");
+  assertEquals(await resolveModel(folder), folder);
+  assertEquals(await resolveModel(`${folder}/`), folder);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("resolveModel() says what it looked for and what is supported", async () => {
+  for (const spec of ["none", "hf:org/name", "x/model.gguf"]) {
+    const error = await assertRejects(() => resolveModel(spec), Error, `Cannot load model ${spec}`);
+    assertStringIncludes(
+      (error as Error).message,
+      'supported are "tiny" and the path of a Hugging Face folder',
+    );
+  }
+});
+
+Deno.test("resolveModel() finds tiny beside the code, or names where it looked", async () => {
+  const expected = decodeURIComponent(new URL("../../data/tiny/base-0", import.meta.url).pathname);
+  const found = await resolveModel("tiny").catch((error) => error);
+  if (found instanceof Error) assertStringIncludes(found.message, expected);
+  else assertEquals(found, expected);
+});
