@@ -67,7 +67,7 @@ export class RunChannel {
   /** Says that no line follows. */
   end(): void {
     Atomics.store(this.#header, ENDED, 1);
-    Atomics.notify(this.#header, LENGTH);
+    Atomics.notify(this.#header, ENDED);
   }
 
   /**
@@ -85,7 +85,6 @@ export class RunChannel {
     if (end > this.memory.byteLength) this.memory.grow(Math.min(MOST_BYTES, 2 * end));
     new Uint8Array(this.memory, start, bytes.length).set(bytes);
     Atomics.store(this.#header, LENGTH, end - HEADER_BYTES);
-    Atomics.notify(this.#header, LENGTH);
   }
 
   /** The lines that start at byte `from` of the log. */
@@ -97,8 +96,8 @@ export class RunChannel {
     return { lines: lines.map((line) => JSON.parse(line)), to };
   }
 
-  /** Blocks this thread until the log is longer than `from` bytes, the run has ended, or `ms` have passed. */
-  sleep(from: number, ms: number): void {
-    if (!this.ended) Atomics.wait(this.#header, LENGTH, from, ms);
+  /** Blocks this thread until the run has ended or `ms` have passed. */
+  sleep(ms: number): void {
+    Atomics.wait(this.#header, ENDED, 0, ms);
   }
 }

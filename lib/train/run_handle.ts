@@ -127,7 +127,7 @@ export class RunHandle implements Disposable {
     while (this.state === "running") {
       const left = until - performance.now();
       if (left <= 0) return this.last;
-      this.#channel.sleep(this.#seen.to, Math.min(TICK_MS, left));
+      this.#channel.sleep(Math.min(TICK_MS, left));
       this.#tell();
     }
     this.#tell();
@@ -150,8 +150,7 @@ export class RunHandle implements Disposable {
   /** Stops the run, and ends its Worker if it does not answer within 30 s. */
   [Symbol.dispose](): void {
     this.#channel.requestStop();
-    const until = performance.now() + GRACE_MS;
-    while (this.state === "running" && performance.now() < until) this.#channel.sleep(this.#seen.to, TICK_MS);
+    this.#channel.sleep(GRACE_MS);
     this.#worker.terminate();
     if (this.state === "running") this.#channel.end();
     this.#tell();
