@@ -3,6 +3,7 @@ import { GpuError } from "../core/errors.ts";
 import { byteLength, type HostTensor } from "../core/host_tensor.ts";
 import { widen } from "../core/half.ts";
 import { type Shape, size } from "../core/shape.ts";
+import { DeviceErrors } from "./device_errors.ts";
 import { type GpuFeature, kernelCode, kernelKey, type KernelSpec } from "./kernel.ts";
 import { BufferPool } from "./pool.ts";
 import { Tensor } from "./tensor.ts";
@@ -50,6 +51,8 @@ export class Gpu implements Disposable {
   /** Command buffers submitted so far. */
   submits = 0;
 
+  readonly #errors: DeviceErrors;
+  readonly #kernels = new Set<string>();
   readonly #pipelines = new Map<string, Pipeline>();
   readonly #arena: GPUBuffer;
   readonly #uniforms = new ArrayBuffer(ARENA_BYTES);
@@ -58,8 +61,6 @@ export class Gpu implements Disposable {
   #arenaUsed = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
-  #error: GpuError | undefined;
-  #pendingScopes: Promise<void>[] = [];
 
   /** Wraps a device; use `openDevice`. */
   constructor(device: GPUDevice, info: AdapterInfo, features: ReadonlySet<GpuFeature>) {
@@ -73,13 +74,7 @@ export class Gpu implements Disposable {
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     });
     this.pool = new BufferPool((bytes) => this.#createBuffer(bytes));
-    device.addEventListener(
-      "uncapturederror",
-      (event) => this.#fail((event as GPUUncapturedErrorEvent).error),
-    );
-    device.lost.then((lost) => {
-      if (lost.reason !== "destroyed") this.#error ??= new GpuError(`Device lost: ${lost.message}`);
-    });
+    this.#errors = new DeviceErrors(device, () => this.#kernels);
   }
 
   /** Bytes of tensors that are alive. */
@@ -145,17 +140,12 @@ export class Gpu implements Disposable {
 
   /** Copies all elements of `from` into `to` from element `at` on, in order with the recorded commands. */
   copy(from: Tensor, to: Tensor, at = 0): void {
-    if (from.dtype !== to.dtype || at + from.size > to.size) {
-      throw new RangeError(
-        `Cannot copy ${from.size} elements of ${from.dtype} to element ${at} of ${to.size} of ${to.dtype}`,
-      );
-    }
-    this.#endPass();
-    this.#encoder ??= this.device.createCommandEncoder();
-    const bytes = (from.byteLength + 3) & ~3;
-    const target = to.offset + byteLength([at], to.dtype);
-    this.#encoder.copyBufferToBuffer(from.slab.buffer, from.offset, to.slab.buffer, target, bytes);
-    from.slab.lastUse = to.slab.lastUse = this.submits;
+    this.#copy(from, 0, to, at, from.size);
+  }
+
+  /** Fills `to` from the elements of `from` that start at `start`, in order with the recorded commands. */
+  copyRange(from: Tensor, start: number, to: Tensor): void {
+    this.#copy(from, start, to, 0, to.size);
   }
 
   /**
@@ -197,7 +187,7 @@ export class Gpu implements Disposable {
 
   /** Submits what was recorded, as one command buffer. */
   flush(): void {
-    this.#throw();
+    this.#errors.throwKnown();
     if (!this.#encoder) return;
     this.#endPass();
     if (this.#arenaUsed) this.device.queue.writeBuffer(this.#arena, 0, this.#uniforms, 0, this.#arenaUsed);
@@ -228,12 +218,12 @@ export class Gpu implements Disposable {
       this.#encoder.copyBufferToBuffer(tensor.slab.buffer, tensor.offset, staging, 0, padded);
       this.flush();
       await staging.mapAsync(GPUMapMode.READ).catch((cause) => {
-        this.#throw();
+        this.#errors.throwKnown();
         throw new GpuError(`Cannot read ${bytes} bytes from the device`, { cause });
       });
       const out = new Uint8Array(staging.getMappedRange().slice(0, bytes));
       staging.unmap();
-      await this.#settleScopes();
+      await this.#errors.settle();
       return out;
     } finally {
       staging.destroy();
@@ -244,7 +234,7 @@ export class Gpu implements Disposable {
   async settled(): Promise<void> {
     this.flush();
     await this.device.queue.onSubmittedWorkDone();
-    await this.#settleScopes();
+    await this.#errors.settle();
   }
 
   /** Runs `body` and disposes every tensor made inside, but for those in its result (a tensor or an array). */
@@ -282,6 +272,22 @@ export class Gpu implements Disposable {
     this.device.destroy();
   }
 
+  #copy(from: Tensor, start: number, to: Tensor, at: number, count: number): void {
+    if (from.dtype !== to.dtype || start + count > from.size || at + count > to.size) {
+      throw new RangeError(
+        `Cannot copy ${count} elements from ${start} of ${from.size} ${from.dtype} to ${at} of ${to.size} ${to.dtype}`,
+      );
+    }
+    if (count === 0) return;
+    this.#endPass();
+    this.#encoder ??= this.device.createCommandEncoder();
+    const bytes = (byteLength([count], from.dtype) + 3) & ~3;
+    const source = from.offset + byteLength([start], from.dtype);
+    const target = to.offset + byteLength([at], to.dtype);
+    this.#encoder.copyBufferToBuffer(from.slab.buffer, source, to.slab.buffer, target, bytes);
+    from.slab.lastUse = to.slab.lastUse = this.submits;
+  }
+
   #endPass(): void {
     this.#pass?.end();
     this.#pass = undefined;
@@ -292,7 +298,7 @@ export class Gpu implements Disposable {
     if (bytes > limit) {
       throw new GpuError(`Cannot allocate ${bytes} bytes: expected at most ${limit} (maxBufferSize)`);
     }
-    return this.#scoped(
+    return this.#errors.scoped(
       "out-of-memory",
       `allocating ${bytes} bytes`,
       undefined,
@@ -308,7 +314,10 @@ export class Gpu implements Disposable {
   #pipeline(spec: KernelSpec): Pipeline {
     const key = kernelKey(spec);
     let made = this.#pipelines.get(key);
-    if (!made) this.#pipelines.set(key, made = this.#compile(spec));
+    if (!made) {
+      this.#kernels.add(spec.name);
+      this.#pipelines.set(key, made = this.#compile(spec));
+    }
     return made;
   }
 
@@ -324,7 +333,7 @@ export class Gpu implements Disposable {
       spec.features?.includes("shader-f16") && "enable f16;",
     ].filter(Boolean).join("\n");
     const uniformBytes = Math.max(16, Math.ceil(spec.uniforms.length / 4) * 16);
-    return this.#scoped("validation", `compiling kernel ${spec.name}`, spec.name, () => {
+    return this.#errors.scoped("validation", `compiling kernel ${spec.name}`, spec.name, () => {
       const layout = this.device.createBindGroupLayout({
         label: spec.name,
         entries: [
@@ -383,40 +392,6 @@ export class Gpu implements Disposable {
       }
     }
     if (grid.some((n) => n > groups)) refuse(`grid ${grid.join(" × ")}, expected at most ${groups} an axis`);
-  }
-
-  /** Creates objects under an error scope, so that the error is known by what was being made. */
-  #scoped<T>(filter: GPUErrorFilter, doing: string, kernel: string | undefined, make: () => T): T {
-    this.device.pushErrorScope(filter);
-    try {
-      return make();
-    } finally {
-      this.#pendingScopes.push(
-        this.device.popErrorScope().then((error) => {
-          if (error) this.#error = new GpuError(`Error while ${doing}: ${error.message}`, { kernel });
-        }, () => {}),
-      );
-    }
-  }
-
-  async #settleScopes(): Promise<void> {
-    const scopes = this.#pendingScopes;
-    this.#pendingScopes = [];
-    await Promise.all(scopes);
-    this.#throw();
-  }
-
-  #fail(error: GPUError): void {
-    const known = [...this.#pipelines.keys()].map((key) => JSON.parse(key)[0] as string);
-    const kernel = known.find((name) => new RegExp(`\\b${name}\\b`).test(error.message));
-    this.#error ??= new GpuError(error.message, { kernel });
-  }
-
-  #throw(): void {
-    if (!this.#error) return;
-    const error = this.#error;
-    this.#error = undefined;
-    throw error;
   }
 }
 

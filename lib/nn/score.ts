@@ -9,10 +9,8 @@ import type { Model } from "./model.ts";
 
 /** Token ids and what each position predicts, row-major; padding is at the end of rows. */
 export interface TokenBatch {
-  /** Texts. */
-  readonly b: number;
-  /** Tokens of a text, padding included. */
-  readonly t: number;
+  /** Texts and tokens of a text, padding included: `[b, t]`. */
+  readonly shape: readonly [number, number];
   /** Token ids, `[b, t]`. */
   readonly ids: Uint32Array;
   /** Id that follows each token, −1 where nothing is scored, `[b, t]`. */
@@ -39,7 +37,7 @@ export interface DeviceBatch {
  * @throws {RangeError} If an id is outside the vocabulary, or the batch is longer than the model's context.
  */
 export function uploadBatch(model: Model, batch: TokenBatch, changes?: Changes): DeviceBatch {
-  const { b, t, ids, targets } = batch;
+  const { shape: [b, t], ids, targets } = batch;
   const { gpu, config: { context, vocabularySize } } = model;
   if (t > context) {
     throw new RangeError(`Cannot run ${t} tokens: expected at most ${context}, the model's context`);
@@ -125,5 +123,5 @@ export function padded(rows: readonly (readonly number[])[], t: number): TokenBa
       targets[i * t + j] = row[j + 1];
     }
   });
-  return { b: rows.length, t, ids, targets };
+  return { shape: [rows.length, t], ids, targets };
 }

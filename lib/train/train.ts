@@ -1,18 +1,11 @@
 import { Tape } from "../autograd/tape.ts";
 import type { Adapter } from "../adapters/adapter.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { negativeLogLikelihood, type TokenBatch, uploadBatch } from "../nn/score.ts";
+import type { Batch } from "../datasets/batches.ts";
+import { negativeLogLikelihood, uploadBatch } from "../nn/score.ts";
 import { AdamW } from "../optim/adamw.ts";
 import { type Schedule, scheduleFactor } from "../optim/schedule.ts";
 import { sumInto } from "../ops/sum.ts";
-
-/** Batches in an order that is a function of `position`. */
-export interface BatchSource {
-  /** Batches drawn so far; a source set to it goes on with the same batches. */
-  position: number;
-  /** The next batch. */
-  next(): TokenBatch;
-}
 
 /** How to train. */
 export interface TrainOptions {
@@ -69,25 +62,31 @@ const RING = 64;
  *
  * One update is one submit and waits for nothing; losses and norms stay on the device in a ring of 64 and are read
  * when `readEvery` updates have been made. Everything that a later update depends on is in `adapter.parameters`,
- * `optimizer`, `step`, `tokens` and `source.position`.
+ * `optimizer`, `tokens` and `position`.
  */
 export class Trainer implements Disposable {
   /** What is trained. */
   readonly adapter: Adapter;
   /** Its optimiser. */
   readonly optimizer: AdamW;
-  /** Where batches come from. */
-  readonly source: BatchSource;
   /** Tokens predicted so far. */
   tokens = 0;
+  /** Batches drawn so far. */
+  position: number;
   readonly #options: Required<TrainOptions>;
   readonly #ring: Tensor;
+  readonly #batches: Iterator<Batch>;
   #pending: Omit<StepRecord, "loss" | "gradNorm">[] = [];
 
-  /** A training that has not begun. */
-  constructor(adapter: Adapter, source: BatchSource, options: TrainOptions) {
+  /**
+   * A training that has not begun.
+   *
+   * @param batches Batches from `position` on.
+   */
+  constructor(adapter: Adapter, batches: Iterator<Batch>, options: TrainOptions, position = 0) {
     this.adapter = adapter;
-    this.source = source;
+    this.#batches = batches;
+    this.position = position;
     this.#options = checked(options);
     this.optimizer = new AdamW(adapter.parameters);
     const { gpu } = adapter.model;
@@ -123,12 +122,21 @@ export class Trainer implements Disposable {
     this.#ring.dispose();
   }
 
+  #next(): Batch {
+    const { value, done } = this.#batches.next();
+    if (done) {
+      throw new RangeError(`Cannot take step ${this.step + 1}: the data ends after ${this.position} batches`);
+    }
+    this.position = value.position;
+    return value;
+  }
+
   #update(): void {
-    const { adapter, optimizer, source } = this;
+    const { adapter, optimizer } = this;
     const { gpu } = adapter.model;
     const { steps, accumulate, learningRate, schedule, warmup, weightDecay, clip } = this.#options;
-    const batches = Array.from({ length: accumulate }, () => source.next());
-    const count = batches.reduce((sum, batch) => sum + predicted(batch), 0);
+    const batches = Array.from({ length: accumulate }, () => this.#next());
+    const count = batches.reduce((sum, batch) => sum + batch.count, 0);
     const scale = 1 / Math.max(1, count);
     const at = this.step % RING;
     gpu.scope(() => {
@@ -163,10 +171,6 @@ export class Trainer implements Disposable {
     if (bad !== 0) yield bad < 0 ? records : records.slice(0, bad);
     if (bad >= 0) throw new DivergedError(records[bad]);
   }
-}
-
-function predicted(batch: TokenBatch): number {
-  return batch.targets.reduce((sum, target) => sum + Number(target >= 0), 0);
 }
 
 function checked(options: TrainOptions): Required<TrainOptions> {
