@@ -1,4 +1,4 @@
-import type { JsonObject } from "../io/json_file.ts";
+import { type JsonObject, parseJson } from "../io/json_file.ts";
 import { parseJsonl } from "../io/jsonl.ts";
 import type { Tokenizer } from "../io/tokenizer.ts";
 import { encodeLong, encodeSpans, type TokenRow } from "./encode.ts";
@@ -152,14 +152,6 @@ function idRow(ids: unknown, where: string, vocabularySize: number): TokenRow {
 }
 
 const FORMS = '{"text"}, {"prompt", "completion"}, {"messages"} or {"instruction", "input", "output"}';
-
-function parseJson(text: string, name: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new SyntaxError(`Cannot read ${name}: expected JSON (${(cause as Error).message})`, { cause });
-  }
-}
 
 function isObject(x: unknown): x is JsonObject {
   return typeof x === "object" && x !== null && !Array.isArray(x);

@@ -2,18 +2,27 @@
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
+ * What the JSON `text` holds.
+ *
+ * @param name The file's name, for errors.
+ * @throws {SyntaxError} If the text is not JSON.
+ */
+export function parseJson(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new SyntaxError(`Cannot read ${name}: expected JSON (${(cause as Error).message})`, { cause });
+  }
+}
+
+/**
  * The JSON object that `text` holds.
  *
  * @param name The file's name, for errors.
  * @throws {SyntaxError} If the text is not JSON, or JSON of another kind.
  */
 export function parseJsonObject(text: string, name: string): JsonObject {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new SyntaxError(`Cannot read ${name}: expected JSON (${(cause as Error).message})`, { cause });
-  }
+  const json = parseJson(text, name);
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
     const found = Array.isArray(json) ? "a list" : json === null ? "null" : `a ${typeof json}`;
     throw new SyntaxError(`Cannot read ${name}: found ${found}, expected a JSON object`);

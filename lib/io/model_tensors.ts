@@ -1,4 +1,5 @@
 import type { HostTensor } from "../core/host_tensor.ts";
+import { parseJsonObject } from "./json_file.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 
@@ -64,13 +65,7 @@ export async function openModelTensors(folder: string): Promise<ModelTensors> {
  * @throws {SyntaxError} If the text is not JSON or has no well-formed `weight_map` of plain file names.
  */
 export function parseIndex(text: string, name: string): Map<string, string> {
-  let json: { weight_map?: unknown };
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new SyntaxError(`Cannot read ${name}: expected JSON (${(cause as Error).message})`, { cause });
-  }
-  const map = json?.weight_map;
+  const map = parseJsonObject(text, name).weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
     throw new SyntaxError(`Cannot read ${name}: expected an object weight_map`);
   }

@@ -36,3 +36,35 @@ Deno.test("writeFileAtomic() removes what it wrote aside when the name is taken 
   assertEquals(await names(folder), ["x"]);
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("writeFileAtomic() in a process killed at any moment leaves the old or the new file, whole", async () => {
+  const folder = await Deno.makeTempDir();
+  const module = new URL("../../lib/io/atomic.ts", import.meta.url).href;
+  const script = `${folder}/write.ts`;
+  await Deno.writeTextFile(
+    script,
+    `import { writeFileAtomic } from "${module}";
+    for (let i = 0; ; i++) {
+      console.log(i);
+      await writeFileAtomic(Deno.args[0], (String(i % 10)).repeat(3_000_000));
+    }`,
+  );
+  await writeFileAtomic(`${folder}/x`, "old");
+  for (const kill of [2, 5, 9]) {
+    const writer = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-lock", "--allow-read", "--allow-write", script, `${folder}/x`],
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    let said = "";
+    for await (const chunk of writer.stdout.pipeThrough(new TextDecoderStream())) {
+      said += chunk;
+      if (said.split("\n").length > kill) writer.kill("SIGKILL");
+    }
+    await writer.status;
+    const found = await Deno.readTextFile(`${folder}/x`);
+    assertEquals(found.length, 3_000_000);
+    assertEquals(found, found[0].repeat(3_000_000));
+  }
+  await Deno.remove(folder, { recursive: true });
+});

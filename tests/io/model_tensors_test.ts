@@ -83,6 +83,6 @@ Deno.test("parseIndex() refuses shards outside the folder and malformed text", (
   assertThrows(() => parseIndex(index({ a: "x.bin" }), "i"), SyntaxError, "x.bin");
   assertThrows(() => parseIndex(index({ a: 1 }), "i"), SyntaxError, "tensor a is in 1");
   assertThrows(() => parseIndex(index([]), "i"), SyntaxError, "weight_map");
-  assertThrows(() => parseIndex("null", "i"), SyntaxError, "weight_map");
+  assertThrows(() => parseIndex("null", "i"), SyntaxError, "found null");
   assertThrows(() => parseIndex("{", "i"), SyntaxError, "expected JSON");
 });
