@@ -7,6 +7,8 @@
 # The Debian mirror, the proxy and npm's settings are taken from this machine: from its apt sources, its environment
 # and its npm configuration. MIRROR=… overrides the first.
 set -euo pipefail
+# A mount namespace of its own: what is mounted below ends with this script.
+[ -n "${OLORA_OWN_MOUNTS:-}" ] || exec env OLORA_OWN_MOUNTS=1 unshare --mount bash "$0" "$@"
 repo=$(cd "$(dirname "$0")/.." && pwd)
 chroot=${1:-$(mktemp -d /var/tmp/olora-chroot.XXXX)}
 shift || true
@@ -37,8 +39,6 @@ npm config ls -l 2>/dev/null | sed -nE 's/^(registry|https-proxy|proxy|cafile) =
 rm -rf "$chroot/srv/kit"
 git clone -q --no-hardlinks "$repo" "$chroot/srv/kit"
 
-cleanup() { umount "$chroot/proc" "$chroot/sys" "$chroot/dev" 2>/dev/null || true; }
-trap cleanup EXIT
 mount -t proc proc "$chroot/proc"
 mount -t sysfs sysfs "$chroot/sys"
 mount --bind /dev "$chroot/dev"
