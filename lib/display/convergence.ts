@@ -61,7 +61,7 @@ export function curvePanel(
   return {
     title,
     xLabel: "optimiser steps",
-    yLabel: "validation loss (nats per token)",
+    yLabel: "validation loss (nats/token)",
     yRange: [lowest - 0.05 * room, start + 0.1 * room],
     series,
   };
@@ -124,7 +124,7 @@ export function rateFigure(rows: readonly RunRow[]): Figure {
       (diverged.length ? ` Diverged, so left out: ${diverged.join(", ")}.` : ""),
     panels: [{
       xLabel: "learning rate",
-      yLabel: "final validation loss (nats per token)",
+      yLabel: "final loss (nats/token)",
       xScale: "log",
       yRange: [start - 1.12 * room, start + 0.12 * room],
       series,

@@ -1,7 +1,7 @@
-import { panelAxes } from "./axis.ts";
+import { type Axis, panelAxes } from "./axis.ts";
 import { checkFigure, type Figure, legendEntries, type Panel, type Series } from "./figure.ts";
 import { styleOf, SURFACES } from "./palette.ts";
-import { FONT } from "./svg_text.ts";
+import { FONT, textWidth, wrapText } from "./svg_text.ts";
 
 /** What Plotly.js draws: traces and a layout, plain JSON. */
 export interface PlotlyFigure {
@@ -22,17 +22,36 @@ const { background, ink, muted, grid } = SURFACES.light;
 export function plotlyFigure(figure: Figure): PlotlyFigure {
   checkFigure(figure);
   const count = figure.panels.length;
+  // Plotly does not wrap text: these lines fit the width of a notebook.
+  const caption = wrapText(figure.caption, count > 1 ? 860 : 580, (line) => textWidth(line, 12));
   const layout: Record<string, unknown> = {
-    title: { text: wrapHtml(figure.title), x: 0, xref: "paper", y: 0.98, yanchor: "top", font: { size: 16 } },
+    title: {
+      text: escapeHtml(figure.title),
+      x: 0,
+      xref: "paper",
+      y: 0.98,
+      yanchor: "top",
+      font: { size: 16 },
+    },
     font: { family: FONT, size: 13, color: ink },
     paper_bgcolor: background,
     plot_bgcolor: background,
-    margin: { l: 64, r: 16, t: 84, b: 52 },
-    height: (figure.height ?? 260) + 150,
+    margin: { l: 64, r: 24, t: 96, b: 66 + 16 * caption.length },
+    height: (figure.height ?? 260) + 162 + 16 * caption.length,
     hovermode: "x unified",
     hoverlabel: { bgcolor: background, bordercolor: grid, font: { color: ink } },
-    legend: { orientation: "h", x: 0, y: 1.04, yanchor: "bottom" },
-    annotations: [],
+    legend: { orientation: "h", x: 0, y: count > 1 ? 1.12 : 1.04, yanchor: "bottom" },
+    annotations: [note(caption.map(escapeHtml).join("<br>"), {
+      xref: "paper",
+      yref: "paper",
+      x: 0,
+      y: 0,
+      yshift: -54,
+      xanchor: "left",
+      yanchor: "top",
+      align: "left",
+      font: { size: 12, color: muted },
+    })],
     shapes: [],
   };
   const data: Record<string, unknown>[] = [];
@@ -76,7 +95,7 @@ export function plotlyPanelFigure(panel: Panel): PlotlyFigure {
       font: { family: FONT, size: 12, color: ink },
       paper_bgcolor: background,
       plot_bgcolor: background,
-      margin: { l: 58, r: 14, t: 10, b: 48 },
+      margin: { l: 58, r: 24, t: 10, b: 48 },
       hovermode: "x unified",
       hoverlabel: { bgcolor: background, bordercolor: grid, font: { color: ink } },
       showlegend: false,
@@ -99,12 +118,15 @@ function plotlyPanel(panel: Panel, suffix: string): {
   const axes = panelAxes(panel, { x: 5, y: 5 });
   const range = (axis: { low: number; high: number }, scale: string) =>
     [axis.low, axis.high].map((v) => round(scale === "log" ? Math.log10(v) : v));
+  const title = { standoff: 8, font: { size: 12 } };
   const common = {
     color: muted,
     gridcolor: grid,
     zeroline: false,
     automargin: true,
     exponentformat: "power",
+    separatethousands: true,
+    tickfont: { size: 12 },
   };
   const lines = marks.filter(({ x, y }) => x === undefined || y === undefined);
   const rings = marks.filter(({ x, y }) => x !== undefined && y !== undefined);
@@ -112,21 +134,22 @@ function plotlyPanel(panel: Panel, suffix: string): {
   return {
     xaxis: {
       ...common,
-      title: { text: panel.xLabel, standoff: 8 },
+      title: { text: panel.xLabel, ...title },
       type: xScale,
       range: range(axes.x, xScale),
       showgrid: false,
       ticks: "outside",
       ticklen: 4,
       linecolor: muted,
-      ...(xScale === "log" && { dtick: 1 }),
+      ...powers(axes.x, xScale),
     },
     yaxis: {
       ...common,
-      title: { text: panel.yLabel, standoff: 8 },
+      title: { text: panel.yLabel, ...title },
       type: yScale,
       range: range(axes.y, yScale),
       nticks: 6,
+      ...powers(axes.y, yScale),
     },
     shapes: lines.map(({ x, y, role }) => ({
       type: "line",
@@ -163,6 +186,16 @@ function plotlyPanel(panel: Panel, suffix: string): {
   };
 }
 
+/** Ticks of a log axis, which Plotly would set in a larger font. */
+function powers({ ticks }: Axis, scale: string): Record<string, unknown> {
+  if (scale !== "log") return {};
+  return {
+    tickmode: "array",
+    tickvals: ticks.map(({ at }) => at),
+    ticktext: ticks.map(({ label }) => label),
+  };
+}
+
 function seriesTraces(series: Series, inLegend: boolean): Record<string, unknown>[] {
   const { name, role, low, high, dashed, points } = series;
   const style = styleOf(role);
@@ -170,7 +203,7 @@ function seriesTraces(series: Series, inLegend: boolean): Record<string, unknown
   const common = { type: "scatter", legendgroup: `${role} ${name}`, meta: { role } };
   const curve: Record<string, unknown> = {
     ...common,
-    name,
+    name: dashed ? `${name} (dashed)` : name,
     x,
     y,
     mode: "lines+markers",
@@ -221,7 +254,7 @@ function note(text: string, place: Record<string, unknown>): Record<string, unkn
   return { text, showarrow: false, ...place };
 }
 
-function wrapHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 }
 

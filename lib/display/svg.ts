@@ -55,6 +55,23 @@ export function svgFigure(figure: Figure): string {
     `<rect width="${width}" height="${height}" rx="8" fill="${background}"/>${parts.join("")}</svg>`;
 }
 
+/**
+ * One panel alone, without title, legend, caption and ground, for a page that has its own.
+ *
+ * @param name What a screen reader says.
+ */
+export function svgPicture(panel: Panel, name: string, width: number, height: number): string {
+  checkFigure({ title: name, caption: "", panels: [panel] });
+  const box = {
+    left: PLOT_INSETS.left,
+    top: 8,
+    width: width - PLOT_INSETS.left - 24,
+    height: height - PLOT_INSETS.below - 8,
+  };
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" ` +
+    `aria-label="${escapeXml(name)}" font-family="${FONT}">${panelSvg({ ...panel, title: "" }, box)}</svg>`;
+}
+
 /** The figure in words, for a reader who does not see it: each curve's first, last and lowest value. */
 export function describeFigure(figure: Figure): string {
   const say = (p: { at: number; y: number }) => `${rounded(p.y)} at ${rounded(p.at)}`;

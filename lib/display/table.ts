@@ -74,7 +74,8 @@ export function markdownTable(table: Table): string {
 
 /** The table in HTML, without classes or scripts: the page that embeds it styles it. */
 export function htmlTable(table: Table): string {
-  const [head, ...body] = cells(table).map((row) => row.map(escapeXml));
+  // On a narrow page a cell breaks before the sign, not after it.
+  const [head, ...body] = cells(table).map((row) => row.map((c) => escapeXml(c).replace(" ± ", " ±&nbsp;")));
   const heads = head.map((cell, i) => `<th scope="col" align="${i ? "right" : "left"}">${cell}</th>`).join(
     "",
   );

@@ -21,7 +21,7 @@ export interface Verdict {
   readonly sentence: string;
 }
 
-/** Replication below which a sentence says that the verdict is not firm: seeds and pretrained bases. */
+/** Replication below which the verdicts are no more than an indication: pairs of runs, and pretrained bases. */
 export const FIRM = { pairs: 10, bases: 3 } as const;
 
 /** Share of full fine-tuning's loss by which OLoRA may be worse and still match it, fixed in advance. */
@@ -61,6 +61,20 @@ export function convergenceVerdicts(rows: readonly RunRow[], authorRate: number)
     memoryVerdict(best),
   ];
   return verdicts.filter((verdict) => verdict !== undefined);
+}
+
+/** How far the runs at the best rates go towards a firm verdict: pairs of runs, bases, and what firm would take. */
+export function replicationNote(rows: readonly RunRow[]): string {
+  const both = pair(runsAtBestRate(rows), "lora");
+  const pairs = both?.a.rows.length ?? 0;
+  const bases = new Set(both?.a.rows.map(({ config }) => config.base)).size;
+  const counted = `${pairs} pair${pairs === 1 ? "" : "s"} of runs on ${bases} base model${
+    bases === 1 ? "" : "s"
+  }`;
+  const firm = pairs >= FIRM.pairs && bases >= FIRM.bases;
+  return `Runs are paired by base and seed: ${counted}. ` +
+    (firm ? "" : `That is an indication: a firm verdict takes ${FIRM.pairs} pairs on ${FIRM.bases} bases. `) +
+    "A claim held, or did not hold, if the whole interval of the paired difference lies on one side.";
 }
 
 /** One figure of a run that two methods are compared by; lower is better. */
@@ -200,20 +214,10 @@ function judge(
     ? [a, b].filter((group) => !isInterior(group, grid)).map(({ method }) => methodName(method))
     : [];
   const decided = difference.high < bound ? "held" : difference.low > bound ? "did not hold" : "open";
-  const bases = new Set(a.rows.map(({ config }) => config.base)).size;
-  const counted = `${difference.n} pair${difference.n === 1 ? "" : "s"} of runs on ${bases} base${
-    bases === 1 ? "" : "s"
-  }`;
-  const firm = difference.n >= FIRM.pairs && bases >= FIRM.bases;
-  const notes = [
-    firm
-      ? `${capital(counted)}.`
-      : `${capital(counted)}; a firm verdict takes ${FIRM.pairs} on ${FIRM.bases}.`,
-    ...(edges.length
-      ? [`Open because the best rate has no two tried rates on either side: ${edges.join(", ")}.`]
-      : []),
-  ];
-  return { claim, outcome: edges.length ? "open" : decided, sentence: [sentence, ...notes].join(" ") };
+  const why = edges.length
+    ? ` Open because the best rate has no two tried rates on either side: ${edges.join(", ")}.`
+    : "";
+  return { claim, outcome: edges.length ? "open" : decided, sentence: sentence + why };
 }
 
 /** `+1.2 (0.4 to 2.0) nats`. */
@@ -223,7 +227,7 @@ function range(difference: Interval, unit: string): string {
   if (text.length < 2) return `${sign}${text[0]} ${unit}`;
   const decimals = text[0].split(".")[1]?.length ?? 0;
   const [low, high] = [difference.low, difference.high].map((x) => formatFixed(x, decimals));
-  return `${sign}${text[0]} ${unit} (95 % interval ${low} to ${high})`;
+  return `${sign}${text[0]} ${unit} (95 % interval ${low} to ${high}, ${difference.n} pairs)`;
 }
 
 function capital(text: string): string {

@@ -106,7 +106,7 @@ Deno.test("plotlyFigure() puts the ends and marks of a log axis in powers of ten
   );
   const [low, high] = (layout.xaxis as { range: number[] }).range;
   assert(low < -3 && low > -3.2 && high > -1 && high < -0.8);
-  assertEquals((layout.annotations as { x: number }[])[0].x, -2);
+  assertEquals((layout.annotations as { x: number }[])[1].x, -2);
   assertEquals((layout.shapes as { x0: number }[])[0].x0, 1e-2);
   assertEquals((data[0].error_y as { array: number[] }).array, [1, 2]);
 });
