@@ -38,50 +38,60 @@ export async function makeFolder(): Promise<{ path: string } & AsyncDisposable> 
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
 
-/** Opens the notebook `name` of `folder` in JupyterLab in a headless browser. */
-export async function openLab(folder: string, name: string): Promise<Lab & AsyncDisposable> {
+/** JupyterLab and a headless browser, started once for several notebooks. */
+export interface LabServer extends AsyncDisposable {
+  /** Opens a notebook of these code cells and waits for its kernel. */
+  open(sources: string[]): Promise<Lab>;
+}
+
+/** Starts JupyterLab in a temporary folder, and a browser. */
+export async function startLab(): Promise<LabServer> {
+  const folder = await makeFolder();
   const port = freePort();
+  const args = ["lab", "--no-browser", "--allow-root", "--IdentityProvider.token="];
+  args.push("--ServerApp.ip=127.0.0.1", `--ServerApp.port=${port}`, "--ServerApp.port_retries=0");
   const server = new Deno.Command(jupyter.path, {
-    args: [
-      "lab",
-      "--no-browser",
-      "--allow-root",
-      "--ServerApp.ip=127.0.0.1",
-      `--ServerApp.port=${port}`,
-      "--ServerApp.port_retries=0",
-      "--IdentityProvider.token=",
-      `--ServerApp.root_dir=${folder}`,
-    ],
-    cwd: folder,
+    args: [...args, `--ServerApp.root_dir=${folder.path}`],
+    cwd: folder.path,
     env: {
-      JUPYTER_PATH: `${folder}/share`,
-      JUPYTER_CONFIG_DIR: `${folder}/config`,
-      JUPYTER_DATA_DIR: `${folder}/data`,
-      JUPYTER_RUNTIME_DIR: `${folder}/runtime`,
+      JUPYTER_PATH: `${folder.path}/share`,
+      JUPYTER_CONFIG_DIR: `${folder.path}/config`,
+      JUPYTER_DATA_DIR: `${folder.path}/data`,
+      JUPYTER_RUNTIME_DIR: `${folder.path}/runtime`,
     },
     stdout: "null",
     stderr: "null",
   }).spawn();
   const url = `http://127.0.0.1:${port}`;
-  await until(`${url}/api`, () => true);
-  const chrome = await launch();
-  const page = await chrome.newPage({ viewport: { width: 1280, height: 1600 } });
-  await page.goto(`${url}/lab/tree/${name}`);
-  const lab = new Lab(page);
-  // A cell that is run before the kernel is there opens a dialog that asks for one.
-  await until(`${url}/api/kernels`, ([kernel]) => kernel?.execution_state === "idle");
-  await lab.idle();
-  return Object.assign(lab, {
+  const [chrome] = await Promise.all([launch(), until(`${url}/api`, () => true)]);
+  let count = 0;
+  return {
+    async open(sources) {
+      const name = `notebook-${++count}.ipynb`;
+      await Deno.writeTextFile(`${folder.path}/${name}`, notebookOf(sources));
+      const page = await chrome.newPage({ viewport: { width: 1280, height: 1600 } });
+      // A workspace of its own: the common one opens the notebooks of earlier pages again.
+      await page.goto(`${url}/lab/workspaces/${count}/tree/${name}`);
+      // A cell that is run before the kernel is there opens a dialog that asks for one.
+      await until(`${url}/api/sessions`, (sessions) => isReady(sessions, name));
+      await page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor();
+      return new Lab(page);
+    },
     async [Symbol.asyncDispose]() {
       await chrome.close();
       server.kill("SIGTERM");
       await server.status;
+      await folder[Symbol.asyncDispose]();
     },
-  });
+  };
+}
+
+function isReady(sessions: { path: string; kernel: { execution_state: string } }[], path: string): boolean {
+  return sessions.find((session) => session.path === path)?.kernel.execution_state === "idle";
 }
 
 /** What a person does in JupyterLab, by what a person sees. */
-export class Lab {
+export class Lab implements AsyncDisposable {
   /** The browser's page. */
   readonly page: Page;
 
@@ -99,11 +109,6 @@ export class Lab {
   /** Presses the Stop button. */
   async stop(): Promise<void> {
     await this.page.locator('jp-button[data-command="notebook:interrupt-kernel"]').click();
-  }
-
-  /** Waits until the kernel is idle. */
-  async idle(): Promise<void> {
-    await this.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor();
   }
 
   /** Whether cell `i` waits for its turn or runs. */
@@ -132,6 +137,11 @@ export class Lab {
   /** Text of the outputs of cell `i`. */
   output(i: number): Promise<string> {
     return this.#cell(i).locator(".jp-OutputArea").innerText();
+  }
+
+  /** Closes the page; the kernel ends with JupyterLab. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.page.close();
   }
 
   #cell(i: number) {
