@@ -82,3 +82,9 @@ Deno.test("lib: the examples in its documentation run", async () => {
   const { success, output } = await deno("test", "-P", "--doc", "--permit-no-files", "mod.ts", "lib/");
   assert(success, output);
 });
+
+Deno.test("lib: every exported symbol is documented and has its type written out", async () => {
+  const { output } = await deno("doc", "--lint", ...filesUnder("lib/", /\.ts$/));
+  assert(/Checked \d+ files|documentation lint error/.test(output), output);
+  assertEquals(output.match(/error\[(?!private-type-ref).*\n.*/g), null);
+});
