@@ -18,7 +18,7 @@ export function launch(): Promise<Browser> {
  * demands, and opens `/` in a new page. Errors of the page and of its console collect in `errors`.
  */
 export async function openPage(
-  chrome: Browser,
+  chrome: Pick<Browser, "newPage">,
   routes: Record<string, { body: string; type: string }>,
 ): Promise<{ page: Page; errors: string[] } & AsyncDisposable> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
