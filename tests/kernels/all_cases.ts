@@ -4,6 +4,8 @@ import { cases as rotary } from "./rotary_cases.ts";
 import { cases as embedding } from "./embedding_cases.ts";
 import { cases as embeddingBackward } from "./embedding_backward_cases.ts";
 import { cases as crossEntropy } from "./cross_entropy_cases.ts";
+import { cases as attention } from "./attention_cases.ts";
+import { cases as attentionBackward } from "./attention_backward_cases.ts";
 
 /** Cases of all kernels. */
 export const allCases: readonly KernelCase[] = [
@@ -11,4 +13,6 @@ export const allCases: readonly KernelCase[] = [
   ...embedding,
   ...embeddingBackward,
   ...crossEntropy,
+  ...attention,
+  ...attentionBackward,
 ];

@@ -1,0 +1,69 @@
+import type { KernelSpec } from "../gpu/kernel.ts";
+import { unroll } from "../gpu/unroll.ts";
+import alone from "./attention_alone.wgsl" with { type: "text" };
+import share from "./attention_share.wgsl" with { type: "text" };
+import forward from "./attention.wgsl" with { type: "text" };
+
+/** How rows of keys or queries reach an invocation: loaded by each, or by one of a subgroup that hands them round. */
+export type AttentionVariant = "alone" | "share";
+
+/** What an attention kernel is compiled for: one of each a model, as the head's width sizes arrays in registers. */
+export interface AttentionBuild {
+  /** Width of a head, even. */
+  readonly c: number;
+  /** How rows are loaded. */
+  readonly variant: AttentionVariant;
+  /** Invocations of a subgroup, a multiple of 4; used by `share`. */
+  readonly subgroup: number;
+}
+
+const made = new Map<string, KernelSpec>();
+
+/**
+ * An attention kernel from its WGSL. Beside the shader's uniforms, `workgroups` reads `rows`, the queries or keys of
+ * one key-value head, and `pairs`, the key-value heads of all texts.
+ */
+export function attentionSpec(
+  name: string,
+  source: string,
+  storage: KernelSpec["storage"],
+  build: AttentionBuild,
+): KernelSpec {
+  const key = `${name}_${build.variant}_${build.c}_${build.subgroup}`;
+  let spec = made.get(key);
+  if (!spec) made.set(key, spec = makeSpec(key, source, storage, build));
+  return spec;
+}
+
+function makeSpec(
+  name: string,
+  source: string,
+  storage: KernelSpec["storage"],
+  { c, variant, subgroup }: AttentionBuild,
+): KernelSpec {
+  const chunk = c % 4 ? 2 : 4;
+  const width = c / chunk;
+  const perInvocation = Math.max(1, Math.min(4, Math.floor(16 / width)));
+  const shared = variant === "share";
+  const consts = {
+    WIDTH: width,
+    ROWS: perInvocation,
+    WG: shared ? subgroup : 32,
+    KEYS: shared ? subgroup : 1,
+    STEP: shared ? 4 : 1,
+  };
+  return {
+    name,
+    source: `alias Chunk = vec${chunk}f;\n${shared ? share : alone}${unroll(source, consts)}`,
+    storage,
+    uniforms: [["t", "u32"], ["s", "u32"], ["start", "u32"], ["h", "u32"], ["hk", "u32"], ["scale", "f32"]],
+    consts,
+    ...shared && { features: ["subgroups"] as const },
+    workgroups: ({ rows, pairs }) => [Math.ceil(rows / (consts.WG * perInvocation)), pairs, 1],
+  };
+}
+
+/** Attention's forward pass. */
+export function attention(build: AttentionBuild): KernelSpec {
+  return attentionSpec("attention", forward, ["read", "read", "read", "read_write", "read_write"], build);
+}
