@@ -21,7 +21,6 @@ struct Uniforms { m: u32, n: u32, k: u32, c_row: u32, c_column: u32, scale: f32 
 fn load_a(z: u32, row: u32, k: u32, i: u32) -> vec4f {
   if (A_BY_K == 1) {
     let inner = k + i / (TM / 4);
-    
     return select(vec4f(), a[(z * u.k + inner) * (u.m / 4) + row / 4 + i % (TM / 4)], inner < u.k);
   }
   return a[(z * u.m + row + i) * (u.k / 4) + k / 4];
@@ -30,7 +29,6 @@ fn load_a(z: u32, row: u32, k: u32, i: u32) -> vec4f {
 // At (k, column): four columns of k + s, or four k of column + s.
 fn load_b(z: u32, k: u32, column: u32, s: u32) -> vec4f {
   if (B_BY_K == 1) {
-    
     return select(vec4f(), b[(z * u.k + k + s) * (u.n / 4) + column / 4], k + s < u.k);
   }
   return b[(z * u.n + column + s) * (u.k / 4) + k / 4];

@@ -1,7 +1,7 @@
 import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { matmulPlain } from "../kernels/matmul.ts";
+import { runMatmul } from "../kernels/matmul_variants.ts";
 
 /** How the operands of a product are stored: `nn` A B, `nt` A Bᵀ, `tn` Aᵀ B. */
 export type MatmulForm = "nn" | "nt" | "tn";
@@ -28,7 +28,7 @@ const AXES: Record<MatmulForm, readonly [a: string, b: string]> = {
  * Operands are f32 `[m, k]`, `[k, n]` in the form's order of axes, or both with a leading batch axis; sums are f32
  * and deterministic for one kernel variant. Any length may be 0: a sum over nothing is 0.
  *
- * Own construction; the kernels are in `lib/kernels/matmul.ts`.
+ * Own construction; the variants, and which runs when, are in `lib/kernels/matmul_variants.ts`.
  *
  * @returns C, `[m, n]` or `[batch, m, n]`: `into` where given, else a new tensor.
  * @throws {RangeError} If shapes disagree, e.g. `Cannot compute matmul nt with b [n, k]: got shape [3, 5], expected
@@ -64,11 +64,6 @@ export function matmul(
     throw new RangeError(`Cannot compute matmul ${form} into an operand: expected a buffer of its own`);
   }
   const c = options.into ?? gpu.tensor(lead ? [batch, m, n] : [m, n]);
-  const [aRow, aSum] = form === "tn" ? [1, m] : [k, 1];
-  const [bSum, bColumn] = form === "nt" ? [1, k] : [n, 1];
-  gpu.run(matmulPlain, [a, b, c], {
-    ...{ batch, m, n, k, a_row: aRow, a_sum: aSum, b_sum: bSum, b_column: bColumn },
-    ...{ accumulate: Number(accumulate), scale },
-  });
+  runMatmul(gpu, { m, n, k, batch, aByK: form === "tn", bByK: form !== "nt", a, b, c, accumulate, scale });
   return c;
 }

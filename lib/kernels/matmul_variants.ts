@@ -1,0 +1,136 @@
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { matmulOwn, matmulShare, matmulSum, matmulTile } from "./matmul.ts";
+
+/** One product to compute: C = scale · op(A) op(B), or that added to C. */
+export interface Product {
+  /** Lengths: C is `[batch, m, n]`, the sum runs over k. */
+  m: number;
+  /** Columns of C. */
+  n: number;
+  /** Length of the sum. */
+  k: number;
+  /** Independent products. */
+  batch: number;
+  /** Whether A is stored `[k, m]` rather than `[m, k]`. */
+  aByK: boolean;
+  /** Whether B is stored `[k, n]` rather than `[n, k]`. */
+  bByK: boolean;
+  /** Left operand. */
+  a: Tensor;
+  /** Right operand. */
+  b: Tensor;
+  /** Result. */
+  c: Tensor;
+  /** Adds to c instead of overwriting it. */
+  accumulate: boolean;
+  /** Factor of the product. */
+  scale: number;
+}
+
+/** What products are alike for the choice of a variant. */
+export type MatmulClass = "matmul.skinny" | "matmul.small" | "matmul.large";
+
+/** At most 16 rows or columns (adapters' factors), less than 2²⁶ multiplications, or more. */
+export function matmulClass({ m, n, k, batch }: Pick<Product, "m" | "n" | "k" | "batch">): MatmulClass {
+  if (Math.min(m, n) <= 16) return "matmul.skinny";
+  return m * n * k * batch < 2 ** 26 ? "matmul.small" : "matmul.large";
+}
+
+/** Names of the variants that `gpu` can run. */
+export function matmulVariants(gpu: Gpu): string[] {
+  return Object.keys(VARIANTS).filter((name) => !name.startsWith("share") || lanes(gpu) > 0);
+}
+
+/**
+ * The variant in use where none was tuned: on software adapters shared loads (registers of its own where there are
+ * no subgroups), with more rows the larger the product; on GPUs tiles in workgroup memory, likewise.
+ */
+export function defaultMatmulVariant(gpu: Gpu, kind: MatmulClass): string {
+  const family = !gpu.info.isSoftware ? "tile" : lanes(gpu) ? "share" : "own";
+  return DEFAULTS[family][kind];
+}
+
+const DEFAULTS: Record<string, Record<MatmulClass, string>> = {
+  share: { "matmul.skinny": "share8", "matmul.small": "share16", "matmul.large": "share32" },
+  own: { "matmul.skinny": "own", "matmul.small": "own", "matmul.large": "own" },
+  tile: { "matmul.skinny": "tile16", "matmul.small": "tile32", "matmul.large": "tile64" },
+};
+
+const VARIANTS: Record<string, (gpu: Gpu, product: Product) => void> = {
+  share8: (gpu, product) => runShare(gpu, product, 8, 4),
+  share16: (gpu, product) => runShare(gpu, product, 16, 8),
+  share32: (gpu, product) => runShare(gpu, product, 32, 8),
+  own: runOwn,
+  tile16: (gpu, product) => runTile(gpu, product, 16),
+  tile32: (gpu, product) => runTile(gpu, product, 32),
+  tile64: (gpu, product) => runTile(gpu, product, 64),
+};
+
+/**
+ * Records the product with the variant that `gpu.variants` names for its class, or the default.
+ *
+ * @throws {RangeError} If the named variant is unknown or needs subgroups that the device lacks.
+ */
+export function runMatmul(gpu: Gpu, product: Product): void {
+  if (product.m * product.n * product.batch === 0) return;
+  const kind = matmulClass(product);
+  const name = gpu.variants.get(kind) ?? defaultMatmulVariant(gpu, kind);
+  const known = matmulVariants(gpu);
+  if (!known.includes(name)) {
+    throw new RangeError(`Cannot run ${kind} as "${name}": expected one of ${known.join(", ")}`);
+  }
+  VARIANTS[name](gpu, product);
+}
+
+/** Invocations of a subgroup that the `share` tiles can be cut for, else 0. */
+function lanes(gpu: Gpu): number {
+  return [4, 8].includes(gpu.info.subgroupSize) ? gpu.info.subgroupSize : 0;
+}
+
+/**
+ * C = A B and Cᵀ = Bᵀ Aᵀ are the same product: takes the one that fills its tiles better, `own` if neither fits. Sums
+ * that are added to c use at most 16 rows: with 32, lavapipe compiles the loads and stores of c for seconds.
+ */
+function runShare(gpu: Gpu, product: Product, most: number, columns: number): void {
+  const width = lanes(gpu);
+  const { batch, k, accumulate, scale } = product;
+  const rows = accumulate ? Math.min(most, 16) : most;
+  const plain = { ...product, c_row: product.n, c_column: 1 };
+  const swapped = {
+    ...{ m: product.n, n: product.m, a: product.b, b: product.a, aByK: product.bByK, bByK: product.aByK },
+    ...{ c_row: 1, c_column: product.n },
+  };
+  const padded = ({ m, n }: { m: number; n: number }) =>
+    Math.ceil(m / rows) * rows * Math.ceil(n / (width * columns)) * width * columns;
+  const [best] = [plain, swapped]
+    .filter(({ m, n, aByK, bByK }) => n % 4 === 0 && (aByK ? m : k) % 4 === 0 && (bByK || k % 4 === 0))
+    .sort((p, q) => padded(p) - padded(q));
+  if (!best) return runOwn(gpu, product);
+  const { m, n, a, b, aByK, bByK, c_row, c_column } = best;
+  const spec = matmulShare({ lanes: width, rows, columns, aByK, bByK, accumulate });
+  gpu.run(spec, [a, b, product.c], { m, n, k, batch, c_row, c_column, scale });
+}
+
+function runOwn(gpu: Gpu, { m, n, k, batch, aByK, bByK, a, b, c, accumulate, scale }: Product): void {
+  gpu.run(matmulOwn(), [a, b, c], {
+    ...{ m, n, k, batch, accumulate: Number(accumulate), scale },
+    ...{ a_row: aByK ? 1 : k, a_k: aByK ? m : 1, b_k: bByK ? n : 1, b_column: bByK ? 1 : k },
+  });
+}
+
+/** Splits the sum where c alone has too few tiles to fill a GPU; how often depends on the lengths alone. */
+function runTile(gpu: Gpu, product: Product, size: number): void {
+  const { m, n, k, batch, aByK, bByK, a, b, c } = product;
+  const tiles = Math.ceil(m / size) * Math.ceil(n / size) * batch;
+  const wanted = Math.max(1, Math.min(Math.ceil(k / 128), Math.floor(128 / tiles)));
+  const span = Math.max(16, Math.ceil(k / wanted / 16) * 16);
+  const splits = Math.max(1, Math.ceil(k / span));
+  const spec = matmulTile({ size, aByK, bByK });
+  const last = { accumulate: Number(product.accumulate), scale: product.scale };
+  if (splits === 1) return gpu.run(spec, [a, b, c], { m, n, k, batch, splits, span, ...last });
+  const partial = gpu.tensor([batch, splits, m, n]);
+  gpu.run(spec, [a, b, partial], { m, n, k, batch, splits, span, accumulate: 0, scale: 1 });
+  gpu.run(matmulSum, [partial, c], { size: m * n, batch, splits, ...last });
+  partial.dispose();
+}
