@@ -1,0 +1,107 @@
+import { type HostTensor, hostTensor } from "../core/host_tensor.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { modelConfigJson } from "../io/model_config.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { readTextIfAny } from "../io/json_file.ts";
+import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
+import type { PeftFactors } from "../io/peft_format.ts";
+import { writeSafetensors } from "../io/safetensors.ts";
+import { expectedTensors } from "../io/weights.ts";
+import type { Model } from "../nn/model.ts";
+import type { Adapter } from "./adapter.ts";
+import { attach } from "./attach.ts";
+
+/**
+ * Writes `adapter` to a folder that PEFT's `PeftModel.from_pretrained` loads on the same base.
+ *
+ * An adapter that starts away from zero (olora) also gets `start/`, a PEFT folder of its own with A₀ and B₀: loading
+ * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
+ * does not depend on the signs of Q. Full fine-tuning is written as a model folder in f32.
+ */
+export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
+  const { model, config, branches } = adapter;
+  if (config.method === "full") return await saveModel(model, folder);
+  const trained = new Map<string, PeftFactors>();
+  const start = new Map<string, PeftFactors>();
+  for (const [module, { a, b, start: frozen }] of branches) {
+    trained.set(module, { a: await download(model, a.value), b: await download(model, b.value) });
+    if (frozen) start.set(module, { a: await download(model, frozen.a), b: await download(model, frozen.b) });
+  }
+  const settings = {
+    rank: config.rank,
+    alpha: config.alpha,
+    dropout: config.dropout,
+    targetModules: typeof config.targets === "string" ? namesOf(branches.keys()) : config.targets,
+    rankPattern: {},
+    alphaPattern: {},
+    rsLora: false,
+    baseModel: model.source.name,
+  };
+  if (start.size) {
+    await writePeftAdapter(`${folder}/start`, { config: { ...settings, init: true }, factors: start });
+  }
+  const init = start.size ? config.method : true;
+  await writePeftAdapter(folder, { config: { ...settings, init }, factors: trained });
+}
+
+/**
+ * Attaches the adapter in `folder`, as `saveAdapter` or PEFT wrote it, with the function it had.
+ *
+ * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached.
+ */
+export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
+  const { config, factors } = await readPeftAdapter(folder);
+  const name = `${folder}/adapter_config.json`;
+  const known = config.init === "olora" ? "olora" : typeof config.init === "boolean" ? "lora" : undefined;
+  const plain = Object.keys(config.rankPattern).length + Object.keys(config.alphaPattern).length === 0;
+  if (!known || !plain || config.rsLora) {
+    throw new RangeError(
+      `Cannot attach ${name}: expected init_lora_weights true or "olora", one rank and one alpha, and no rslora`,
+    );
+  }
+  const stored = await readTextIfAny(`${folder}/start/adapter_config.json`);
+  const start = known === "olora" && stored !== undefined
+    ? await readPeftAdapter(`${folder}/start`)
+    : undefined;
+  const adapter = await attach(model, {
+    method: known,
+    rank: config.rank,
+    alpha: config.alpha,
+    targets: [...factors.keys()],
+    dropout: config.dropout,
+    ...(start && { init: start.factors }),
+    ...(known === "lora" && { init: factors }),
+  });
+  for (const [module, { a, b }] of factors) {
+    model.gpu.write(adapter.parameters.get(`${module}.a`)!.value, a.bytes);
+    model.gpu.write(adapter.parameters.get(`${module}.b`)!.value, b.bytes);
+  }
+  return adapter;
+}
+
+/** Writes the model with what is attached to it in place of its own weights, in f32. */
+async function saveModel(model: Model, folder: string): Promise<void> {
+  const tensors = new Map<string, HostTensor>();
+  for (const [name, shape] of expectedTensors(model.config)) {
+    const tensor = model.changes?.weight(name)?.value ?? model.weights.get(name)!;
+    tensors.set(name, hostTensor(shape, await model.gpu.read(tensor)));
+  }
+  for (const name of ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]) {
+    const text = await readTextIfAny(`${model.source.folder}/${name}`);
+    if (text !== undefined) await writeFileAtomic(`${folder}/${name}`, text);
+  }
+  await writeSafetensors(`${folder}/model.safetensors`, tensors, { format: "pt" });
+  await writeFileAtomic(
+    `${folder}/config.json`,
+    JSON.stringify(modelConfigJson(model.config, "f32"), null, 2) + "\n",
+  );
+}
+
+async function download(model: Model, tensor: Tensor): Promise<HostTensor> {
+  return hostTensor(tensor.shape, await model.gpu.read(tensor));
+}
+
+/** Last parts of module paths, each once, which is how PEFT names targets. */
+function namesOf(modules: Iterable<string>): string[] {
+  return [...new Set([...modules].map((module) => module.split(".").at(-1)!))];
+}

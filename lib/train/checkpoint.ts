@@ -1,0 +1,99 @@
+import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
+import { readJson, readTextIfAny } from "../io/json_file.ts";
+import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import type { Trainer } from "./train.ts";
+
+/** Where a training stands, beside its numbers. */
+interface State {
+  readonly identity: string;
+  readonly step: number;
+  readonly tokens: number;
+  readonly position: number;
+  readonly variants: readonly (readonly [string, string])[];
+}
+
+/**
+ * Writes what `restoreCheckpoint` needs to go on bit for bit: parameters, both moments, starting factors, step, place
+ * in the data, and the kernel variants in use. Random numbers are functions of seed and step.
+ *
+ * The folder is written aside and renamed, so there is always one whole checkpoint: `folder`, or `folder.old` while
+ * the two change places.
+ *
+ * @param identity What determines the run; a checkpoint of another run is refused.
+ */
+export async function saveCheckpoint(folder: string, trainer: Trainer, identity: string): Promise<void> {
+  const { gpu } = trainer.adapter.model;
+  const aside = `${folder}.new`;
+  await Deno.remove(aside, { recursive: true }).catch(ignoreMissing);
+  await Deno.mkdir(aside, { recursive: true });
+  const tensors = new Map<string, HostTensor>();
+  for (const [name, tensor] of numbersOf(trainer)) {
+    tensors.set(name, hostTensor(tensor.shape, await gpu.read(tensor)));
+  }
+  await writeSafetensors(`${aside}/numbers.safetensors`, tensors);
+  const state: State = {
+    identity,
+    step: trainer.step,
+    tokens: trainer.tokens,
+    position: trainer.position,
+    variants: [...gpu.variants],
+  };
+  await writeFileAtomic(`${aside}/state.json`, JSON.stringify(state, null, 2) + "\n");
+  await Deno.remove(`${folder}.old`, { recursive: true }).catch(ignoreMissing);
+  await Deno.rename(folder, `${folder}.old`).catch(ignoreMissing);
+  await Deno.rename(aside, folder);
+  await Deno.remove(`${folder}.old`, { recursive: true }).catch(ignoreMissing);
+}
+
+/** What a stored checkpoint says of its place, or undefined where there is none. */
+export async function readCheckpoint(folder: string): Promise<(State & { folder: string }) | undefined> {
+  for (const place of [folder, `${folder}.old`]) {
+    if (await readTextIfAny(`${place}/state.json`) === undefined) continue;
+    const state = await readJson(`${place}/state.json`) as unknown as State;
+    return { ...state, folder: place };
+  }
+}
+
+/**
+ * Puts `trainer` where the checkpoint was taken. Its batches must be those from the checkpoint's `position` on.
+ *
+ * @throws {RangeError} If the checkpoint is of another run.
+ */
+export async function restoreCheckpoint(
+  stored: NonNullable<Awaited<ReturnType<typeof readCheckpoint>>>,
+  trainer: Trainer,
+  identity: string,
+): Promise<void> {
+  if (stored.identity !== identity) {
+    throw new RangeError(
+      `Cannot resume from ${stored.folder}: it belongs to a run with settings ${stored.identity}, expected ${identity}`,
+    );
+  }
+  const { gpu } = trainer.adapter.model;
+  using file = await openSafetensors(`${stored.folder}/numbers.safetensors`);
+  for (const [name, tensor] of numbersOf(trainer)) {
+    gpu.write(tensor, toFloat32(await file.read(name)));
+  }
+  trainer.optimizer.step = stored.step;
+  trainer.tokens = stored.tokens;
+  trainer.position = stored.position;
+}
+
+function numbersOf({ adapter, optimizer }: Trainer) {
+  const numbers = new Map([
+    ["parameters", adapter.parameters.data],
+    ["m", optimizer.m],
+    ["v", optimizer.v],
+  ]);
+  for (const [module, { start }] of adapter.branches) {
+    if (!start) continue;
+    numbers.set(`${module}.a0`, start.a);
+    numbers.set(`${module}.b0`, start.b);
+  }
+  return numbers;
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
