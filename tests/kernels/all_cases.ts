@@ -1,5 +1,6 @@
 /** The whole kernel suite, one line a kernel: what `tests/browser/kernels_test.ts` runs in Chromium. */
 import type { KernelCase } from "../helpers/kernel_case.ts";
+import { cases as matmul } from "./matmul_cases.ts";
 import { cases as rotary } from "./rotary_cases.ts";
 import { cases as embedding } from "./embedding_cases.ts";
 import { cases as embeddingBackward } from "./embedding_backward_cases.ts";
@@ -9,6 +10,7 @@ import { cases as attentionBackward } from "./attention_backward_cases.ts";
 
 /** Cases of all kernels. */
 export const allCases: readonly KernelCase[] = [
+  ...matmul,
   ...rotary,
   ...embedding,
   ...embeddingBackward,
