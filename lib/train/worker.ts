@@ -1,0 +1,13 @@
+/**
+ * The Worker that trains: one run on a device of its own, told by a `RunChannel`.
+ *
+ * @module
+ */
+import { openDevice } from "../gpu/device.ts";
+import { type RunConfig, trainRun } from "./run.ts";
+import { serveRun } from "./serve.ts";
+
+serveRun(async function* (config: RunConfig, control) {
+  using gpu = await openDevice();
+  yield* trainRun(config, { ...control, gpu });
+});
