@@ -11,7 +11,7 @@ import {
 } from "../helpers/fixtures.ts";
 
 /** float64 against float64: both sides round in another order, in sums of up to a few thousand terms. */
-const TOLERANCE = 1e4 * Number.EPSILON;
+const TOLERANCE = 1e2 * Number.EPSILON;
 
 for (const model of ["llama_tied", "llama_untied", "stories260k"] satisfies FixtureModel[]) {
   const folder = modelFolder(model);

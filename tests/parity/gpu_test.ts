@@ -1,0 +1,107 @@
+import { assertEquals } from "@std/assert";
+import { attach } from "../../lib/adapters/attach.ts";
+import { batches as stream } from "../../lib/datasets/batches.ts";
+import { parseDataset } from "../../lib/datasets/load.ts";
+import { readPeftAdapter } from "../../lib/io/peft.ts";
+import { generate } from "../../lib/nn/generate.ts";
+import { loadModel } from "../../lib/nn/model.ts";
+import { score } from "../../lib/nn/score.ts";
+import { type StepRecord, Trainer } from "../../lib/train/train.ts";
+import { EPS, expectClose } from "../helpers/close.ts";
+import { testDevice } from "../helpers/device.ts";
+import {
+  batches,
+  expected,
+  type FixtureModel,
+  type FixtureRun,
+  initFolder,
+  modelFolder,
+  oldFormFolder,
+  runs,
+} from "../helpers/fixtures.ts";
+
+// The project promises nats of each token to 1e-4, losses of lora and full to 2e-5 and of olora to 7e-5. What is found
+// is rounding of the loss itself, so that is what is asked for.
+const ROUNDINGS = 16;
+const within = (values: readonly number[]) => values.map((value) => ROUNDINGS * EPS * Math.max(1, value));
+
+for (const name of ["llama_tied", "llama_untied", "stories260k"] as const) {
+  const folder = modelFolder(name);
+  Deno.test({
+    name: `score() and generate() give what transformers gives for ${name}`,
+    ignore: folder === undefined,
+    async fn() {
+      const gpu = await testDevice();
+      using model = await loadModel(folder!, { gpu });
+      const { ids, nll, greedy } = await expected(name);
+      const scored = await score(model, ids);
+      scored.forEach((row, i) => expectClose(row, nll[i], within(nll[i]), `row ${i}`));
+      const options = { maxNewTokens: greedy.continuation.length, stop: [] };
+      assertEquals(await Array.fromAsync(generate(model, greedy.prompt, options)), greedy.continuation);
+    },
+  });
+
+  for (const [which, run] of Object.entries(await runs(name))) {
+    Deno.test({
+      name: `Trainer gives PyTorch's losses for ${name}, ${which}`,
+      ignore: folder === undefined,
+      async fn() {
+        const { records } = await train(name, folder!, run);
+        expectClose(records.map(({ loss }) => loss), run.losses, within(run.losses), which);
+        const norms = run.gradientNorms.map((norm) => 64 * EPS * norm);
+        expectClose(
+          records.map(({ gradNorm }) => gradNorm),
+          run.gradientNorms,
+          norms,
+          `${which}, gradient norms`,
+        );
+      },
+    });
+  }
+}
+
+Deno.test("loadModel() reads config.json as transformers 4 and 5 write it to the same numbers", async () => {
+  const gpu = await testDevice();
+  for (const name of ["llama_tied", "llama_untied"] as const) {
+    const { ids } = await expected(name);
+    using model = await loadModel(modelFolder(name)!, { gpu });
+    using old = await loadModel(await oldFormFolder(name), { gpu });
+    assertEquals(await score(old, ids), await score(model, ids));
+  }
+});
+
+Deno.test("Trainer makes one submit an update, one a look at the losses, and leaves no tensor alive", async () => {
+  const gpu = await testDevice();
+  const live = gpu.liveBytes;
+  for (const run of Object.values(await runs("llama_tied"))) {
+    const { records, submits, looks } = await train("llama_tied", modelFolder("llama_tied")!, run);
+    assertEquals(submits, records.length + looks);
+  }
+  assertEquals(gpu.liveBytes, live);
+});
+
+/** Trains as the fixture did; counts the submits from the first update on. */
+async function train(
+  name: FixtureModel,
+  folder: string,
+  run: FixtureRun,
+): Promise<{ records: StepRecord[]; submits: number; looks: number }> {
+  const gpu = await testDevice();
+  using model = await loadModel(folder, { gpu });
+  const { method, rank, alpha, targets, freeze } = run.config;
+  const init = initFolder(name, run);
+  using adapter = await attach(model, {
+    method,
+    ...(rank !== undefined && { rank, alpha: alpha!, targets: targets! }),
+    ...(freeze && { freeze }),
+    ...(init && { init: (await readPeftAdapter(init)).factors }),
+  });
+  assertEquals(adapter.trainable, run.trainable);
+  const data = parseDataset(JSON.stringify({ batches: await batches(name) }), "batches.json");
+  const order = stream(data, { batchSize: 1, seqLen: 1, seed: 0 });
+  using trainer = new Trainer(adapter, order, run.config);
+  gpu.flush();
+  const before = gpu.submits;
+  const looks = await Array.fromAsync(trainer.run());
+  return { records: looks.flat(), submits: gpu.submits - before, looks: looks.length };
+}
