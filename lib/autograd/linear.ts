@@ -19,35 +19,54 @@ export interface LinearAttributes {
   };
 }
 
+/** What the backward pass finds again. */
+interface Saved {
+  /** The trainable branch's input after dropout. */
+  readonly dropped?: Tensor;
+  /** The merged weight, where keeping it costs less than the layer's input and output. */
+  readonly weight?: Tensor;
+}
+
 /**
  * `y = x Wᵀ + s (drop(x) Aᵀ Bᵀ − x A₀ᵀ B₀ᵀ)` for x f32 `[n, in]` and W `[out, in]`, inputs [x, W] or [x, W, A, B].
  *
- * W is widened and merged with what shares its input into one scratch matrix, `W + s (B A − B₀ A₀)` (with dropout
- * `W − s B₀ A₀`), in both passes: 4 r · out · in flops a pass, less than the 4 r · n · (out + in) of a branch as soon
- * as n exceeds out · in / (out + in), and at the start equal to W bit for bit. An f32 W without an adapter is read
- * where it is.
+ * W is widened and merged with what shares its input into one matrix, `W + s (B A − B₀ A₀)` (with dropout
+ * `W − s B₀ A₀`): 4 r · out · in flops in place of the 4 r · n · (out + in) of a branch, and at the start equal to W
+ * bit for bit. It is kept for the backward pass if out · in <= n (out + in), else made again. An f32 W without an
+ * adapter is read where it is.
  *
  * Source: Hu et al. 2021, arXiv:2106.09685, eq. (3); OLoRA's residual form rearranged. Merging is our own choice.
  */
-export const linearRule: Rule<LinearAttributes, { dropped?: Tensor }> = {
+export const linearRule: Rule<LinearAttributes, Saved> = {
   name: "linear",
 
-  forward(gpu, [x, w, a, b], { adapter }) {
+  forward(gpu, inputs, { adapter }) {
+    const [x, w, a, b] = inputs;
     const dropped = adapter?.dropout && dropout(gpu, x.value, adapter.dropout.p, adapter.dropout.key);
-    const y = withWeight(gpu, [x, w, a, b], { adapter }, (weight) => matmul(gpu, "nt", x.value, weight));
+    const merged = merge(gpu, inputs, { adapter });
+    const y = matmul(gpu, "nt", x.value, merged ?? w.value);
     if (dropped) {
       using u = matmul(gpu, "nt", dropped, a.value);
       matmul(gpu, "nt", u, b.value, { into: y, accumulate: true, scale: adapter!.scale });
     }
-    return { outputs: [y], saved: { dropped }, scratch: dropped ? [dropped] : [] };
+    const kept = x.needed && w.value.size <= x.value.size + y.size ? merged : undefined;
+    if (!kept) merged?.dispose();
+    return {
+      outputs: [y],
+      saved: { ...(dropped && { dropped }), ...(kept && { weight: kept }) },
+      scratch: [dropped, kept].filter((tensor) => tensor !== undefined),
+    };
   },
 
-  backward(gpu, [dy], [x, w, a, b], { dropped }, { adapter }) {
+  backward(gpu, [dy], inputs, { dropped, weight }, { adapter }) {
     if (!dy) return [];
-    const dx = x.needed
-      ? withWeight(gpu, [x, w, a, b], { adapter }, (weight) => matmul(gpu, "nn", dy, weight))
-      : undefined;
+    const [x, w, a, b] = inputs;
     const dw = w.needed ? product(gpu, dy, x.value, w, 1) : undefined;
+    let dx: Tensor | undefined;
+    if (x.needed) {
+      using again = weight ? undefined : merge(gpu, inputs, { adapter });
+      dx = matmul(gpu, "nn", dy, weight ?? again ?? w.value);
+    }
     if (!adapter) return [dx, dw];
     const { scale } = adapter;
     const input = dropped ?? x.value;
@@ -63,30 +82,27 @@ export const linearRule: Rule<LinearAttributes, { dropped?: Tensor }> = {
       if (dropped && dx) {
         using branch = matmul(gpu, "nn", g, a.value);
         using masked = dropout(gpu, branch, adapter.dropout!.p, adapter.dropout!.key);
-        const sum = add(gpu, dx, masked);
-        dx.dispose();
-        return [sum, dw, da, db];
+        using before = dx;
+        dx = add(gpu, before, masked);
       }
     }
     return [dx, dw, da, db];
   },
 };
 
-/** Runs `use` on the matrix that x is multiplied by. */
-function withWeight(
+/** The matrix that x is multiplied by; undefined where it is W itself. */
+function merge(
   gpu: Gpu,
   [, w, a, b]: readonly InputUse[],
   { adapter }: LinearAttributes,
-  use: (weight: Tensor) => Tensor,
-): Tensor {
-  if (!adapter && w.value.dtype === "f32") return use(w.value);
+): Tensor | undefined {
+  if (!adapter && w.value.dtype === "f32") return undefined;
   const lowRank: LowRank | undefined = adapter && {
     scale: adapter.scale,
     ...(!adapter.dropout && { trained: { a: a.value, b: b.value } }),
     ...(adapter.start && { start: adapter.start }),
   };
-  using weight = effectiveWeight(gpu, w.value, lowRank);
-  return use(weight);
+  return effectiveWeight(gpu, w.value, lowRank);
 }
 
 /** `scale · leftᵀ right`, added to the sink of `use` or returned. */
