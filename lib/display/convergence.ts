@@ -62,8 +62,8 @@ export function curvePanel(
     title,
     xLabel: "optimiser steps",
     yLabel: "validation loss (nats/token)",
-    yRange: [lowest - 0.05 * room, start + 0.1 * room],
     series,
+    ...(Number.isFinite(room) && { yRange: [lowest - 0.05 * room, start + 0.1 * room] as const }),
   };
 }
 
@@ -85,7 +85,9 @@ export function convergenceFigure(
   return {
     title: "Validation loss during fine-tuning",
     caption:
-      `Best rates: ${rates}. Mean and 95 % interval (Student) over ${countRuns([...best, ...author])}` +
+      `Best rates: ${rates || "none"}. Mean and 95 % interval (Student) over ${
+        countRuns([...best, ...author])
+      }` +
       `${
         live.length ? "; dashed: stored runs, solid: measured now" : ""
       }. Losses far above the start are cut off.`,
@@ -126,8 +128,8 @@ export function rateFigure(rows: readonly RunRow[]): Figure {
       xLabel: "learning rate",
       yLabel: "final loss (nats/token)",
       xScale: "log",
-      yRange: [start - 1.12 * room, start + 0.12 * room],
       series,
+      ...(Number.isFinite(room) && { yRange: [start - 1.12 * room, start + 0.12 * room] as const }),
       marks: [
         ...(Number.isFinite(start) ? [{ y: start, label: "before training" }] : []),
         ...best.map((group) => ({ x: group.rate, y: finalLoss(group), role: group.method })),
@@ -142,7 +144,9 @@ export interface RateStop {
   readonly rate: number;
   /** Curves of all methods run at this rate. */
   readonly panel: Panel;
-  /** Which method ends lowest there, and by how much. */
+  /** Key of the method whose mean final loss is lowest there; undefined if every method diverged. */
+  readonly winner: string | undefined;
+  /** Final losses there, lowest first, in words. */
   readonly sentence: string;
 }
 
@@ -153,12 +157,12 @@ export function rateStops(rows: readonly RunRow[]): RateStop[] {
   const { yRange } = curvePanel(groups, "");
   return rates.map((rate) => {
     const here = groups.filter((group) => group.rate === rate);
-    const panel = { ...curvePanel(here, ""), yRange: yRange! };
-    return { rate, panel, sentence: rateSentence(here) };
+    const panel = { ...curvePanel(here, ""), ...(yRange && { yRange }) };
+    return { rate, panel, ...rankAtRate(here) };
   });
 }
 
-function rateSentence(groups: readonly RunGroup[]): string {
+function rankAtRate(groups: readonly RunGroup[]): { winner: string | undefined; sentence: string } {
   const ranked = groups.filter((group) => Number.isFinite(finalLoss(group)))
     .sort((a, b) => finalLoss(a) - finalLoss(b));
   const failed = groups.filter((group) => !ranked.includes(group)).map(({ method }) => methodName(method));
@@ -166,7 +170,8 @@ function rateSentence(groups: readonly RunGroup[]): string {
   const losses = parts.length
     ? `Final loss, lowest first: ${parts.join(", ")}.`
     : "No run ended with a finite loss.";
-  return failed.length ? `${losses} Diverged: ${failed.join(", ")}.` : losses;
+  const sentence = failed.length ? `${losses} Diverged: ${failed.join(", ")}.` : losses;
+  return { winner: ranked[0]?.method, sentence };
 }
 
 /** Loss before training, mean over all runs; nats per token. */
@@ -276,6 +281,7 @@ function formatArrivals(arrivals: readonly Arrival[]): string {
 
 /** `3 to 5 runs`, or `5 runs` where all groups have as many. */
 function countRuns(groups: readonly RunGroup[]): string {
+  if (!groups.length) return "no runs";
   const counts = groups.map(({ rows }) => rows.length);
   const [low, high] = [Math.min(...counts), Math.max(...counts)];
   return low === high ? `${low} run${low === 1 ? "" : "s"}` : `${low} to ${high} runs`;

@@ -55,7 +55,9 @@ export function report(options: ReportOptions): string {
     });
     return `<section><h2>${escapeXml(figure.title)}</h2>${figureHtml(figure, ids)}</section>`;
   });
-  if (rates) plots["plot-rates"] = { ...plotlyPanelFigure(rates.figure.panels[0]), cursor: CURSOR };
+  if (rates?.stops.length) {
+    plots["plot-rates"] = { ...plotlyPanelFigure(rates.figure.panels[0]), cursor: CURSOR };
+  }
   const stops = (rates?.stops ?? []).map(({ rate, panel, sentence }) => ({
     rate,
     name: rateName(rate),
@@ -72,7 +74,7 @@ export function report(options: ReportOptions): string {
       }</p></section>`
       : "",
     ...sections,
-    rates ? ratesHtml(rates.figure, rates.stops) : "",
+    rates?.stops.length ? ratesHtml(rates.figure, rates.stops) : "",
     ...tables.map((table) => `<section>${tableHtml(table)}</section>`),
     `<section><h2>Run it again</h2><pre>${escapeXml(rerun)}</pre></section>`,
   ];
@@ -182,10 +184,12 @@ function ratesHtml(figure: Figure, stops: readonly RateStop[]): string {
   const [panel] = figure.panels;
   const middle = Math.floor(stops.length / 2);
   return `<section><h2>Where the winner changes</h2>` +
-    `<p>Move the learning rate, and the stored curves of all methods at that rate are drawn.</p>` +
+    `<p>Move the learning rate, and the stored curves of all methods at that rate are drawn. Below each rate stands the marker of the method that ends lowest there.</p>` +
     `<div class="slider" id="slider" hidden><label for="rate">Learning rate</label>` +
     `<input type="range" id="rate" min="0" max="${stops.length - 1}" step="1" value="${middle}">` +
-    `<output id="rate-name" for="rate"></output><p id="rate-sentence" aria-live="polite"></p></div>` +
+    `<output id="rate-name" for="rate"></output>${
+      winnersHtml(stops)
+    }<p id="rate-sentence" aria-live="polite"></p></div>` +
     `<figure>${legendHtml(figure.panels)}<div class="panels">` +
     `<div class="panel"><h3>Curves at this rate</h3>${
       plotHtml("plot-rate-curves", stops[middle].panel, figure)
@@ -194,6 +198,15 @@ function ratesHtml(figure: Figure, stops: readonly RateStop[]): string {
       plotHtml("plot-rates", panel, figure)
     }</div></div>` +
     `<figcaption>${escapeXml(figure.caption)}</figcaption></figure></section>`;
+}
+
+/** A marker below each stop of the slider: the method that ends lowest there. */
+function winnersHtml(stops: readonly RateStop[]): string {
+  const markers = stops.map(({ winner }) => {
+    const { light, marker } = styleOf(winner);
+    return `<svg width="16" height="16">${winner ? svgMarker(marker, 8, 8, light) : ""}</svg>`;
+  });
+  return `<div class="winners" aria-hidden="true">${markers.join("")}</div>`;
 }
 
 function tableHtml(table: Table): string {

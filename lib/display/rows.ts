@@ -87,7 +87,10 @@ export function rateName(rate: number): string {
   return `${Number(digits)}e${Number(power)}`;
 }
 
-/** All groups of `rows`, in the order of `olora`, `lora`, `full`, others, and by ascending rate. */
+/**
+ * All groups of `rows`, in the order of `olora`, `lora`, `full`, others, and by ascending rate.
+ * The rows should differ in method, learning rate, seed and base alone: nothing else tells groups apart.
+ */
 export function groupRuns(rows: readonly RunRow[]): RunGroup[] {
   const groups = new Map<string, RunRow[]>();
   for (const row of rows) {

@@ -9,6 +9,7 @@ import {
   runsAtRate,
 } from "./rows.ts";
 import { type Interval, mean, tInterval } from "./statistics.ts";
+import { wrapText } from "./svg_text.ts";
 import { formatFixed, formatNumber } from "./table.ts";
 
 /** What the runs say about one claim. */
@@ -40,6 +41,7 @@ interface Pair {
  * Verdicts on the claims about OLoRA, from runs paired by base and seed: a claim held if the 95 % interval
  * (Student) of the mean paired difference lies wholly on its side, did not hold if wholly on the other side, and
  * stays open otherwise, with fewer than two pairs, or where a best rate lies at the edge of the rates tried.
+ * Rates are chosen on the validation split; losses at the end are compared on the test split where it was measured.
  *
  * @param authorRate The learning rate of the author's example.
  */
@@ -232,4 +234,15 @@ function range(difference: Interval, unit: string): string {
 
 function capital(text: string): string {
   return text[0].toUpperCase() + text.slice(1);
+}
+
+/** The verdicts for a terminal: outcome, claim and figures, wrapped at `columns` places. */
+export function textVerdicts(verdicts: readonly Verdict[], columns = 80): string {
+  const margin = " ".repeat(14);
+  const lines = (text: string) => wrapText(text, columns - margin.length, (line) => line.length);
+  return verdicts.map(({ claim, outcome, sentence }) =>
+    [...lines(claim), ...lines(sentence)].map((line, i) =>
+      (i ? margin : outcome.padEnd(margin.length)) + line
+    ).join("\n")
+  ).join("\n\n");
 }

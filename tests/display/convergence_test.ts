@@ -19,7 +19,9 @@ import {
   runsAtBestRate,
   runsAtRate,
 } from "../../lib/display/rows.ts";
-import { convergenceVerdicts, replicationNote } from "../../lib/display/verdicts.ts";
+import { convergenceVerdicts, replicationNote, textVerdicts } from "../../lib/display/verdicts.ts";
+import { plotlyFigure } from "../../lib/display/plotly.ts";
+import { svgFigure } from "../../lib/display/svg.ts";
 import { SYNTHETIC_RATES, syntheticRows } from "./synthetic_rows.ts";
 
 /** A made-up run with everything plain, to compute by hand from. */
@@ -154,6 +156,7 @@ Deno.test("rateStops() has a stop for each rate, all on one y axis, and names th
   const stops = rateStops(syntheticRows());
   assertEquals(stops.map(({ rate }) => rate), SYNTHETIC_RATES);
   assertEquals(new Set(stops.map(({ panel }) => String(panel.yRange))).size, 1);
+  assertEquals([stops[2].winner, stops[8].winner], ["full", "lora"]);
   assertStringIncludes(stops[2].sentence, "lowest first: Full fine-tuning");
   assertStringIncludes(stops[8].sentence, "Diverged: OLoRA, Full fine-tuning.");
 });
@@ -225,6 +228,27 @@ Deno.test("convergenceVerdicts() pairs runs by base and seed and leaves out what
   assertStringIncludes(outcome(rows, "OLoRA converges faster than LoRA, each").sentence, "2 pairs");
   assertStringIncludes(replicationNote(rows), "2 pairs of runs on 1 base model. That is an indication");
   assert(convergenceVerdicts(rows, 1e-3).every(({ claim }) => !claim.includes("full fine-tuning")));
+});
+
+Deno.test("textVerdicts() sets outcomes in a column of their own, within the width", () => {
+  const lines = textVerdicts(convergenceVerdicts(grid(fast, slow), 1e-3), 60).split("\n");
+  assert(lines.every((line) => line.length <= 60));
+  assertEquals(lines[0], "held          OLoRA converges faster than LoRA, each method");
+  const outcomes = new Set(lines.filter(Boolean).map((line) => line.slice(0, 14).trim()));
+  assert([...outcomes].every((text) => ["held", "did not hold", "open", ""].includes(text)));
+});
+
+Deno.test("figures, table and verdicts can be made from a single run, and from none", () => {
+  for (const rows of [[], [row("olora", 1e-3, 0, [4, 2])], [row("lora", 1e-3, 0, [4])]]) {
+    for (const figure of [convergenceFigure(rows, 1e-3), rateFigure(rows)]) {
+      assert(!/NaN|Infinity|undefined/.test(svgFigure(figure)));
+      plotlyFigure(figure);
+    }
+    assertEquals(rateStops(rows).length, rows.length);
+    convergenceTable(runsAtBestRate(rows), "");
+    convergenceVerdicts(rows, 1e-3);
+    replicationNote(rows);
+  }
 });
 
 Deno.test("convergenceVerdicts() of no rows is empty", () => {
