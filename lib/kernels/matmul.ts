@@ -52,9 +52,9 @@ export function matmulShare({ lanes, rows, columns, aByK, bByK, accumulate }: Sh
   }));
 }
 
-/** One register tile an invocation; any device, any size. */
+/** A register tile for each invocation, scalar loads; any device, any size. */
 export function matmulOwn(): KernelSpec {
-  const consts = { TM: 8, TN: 8 };
+  const consts = { TM: 8, TN: 8, STEP: 2 };
   return once("matmul_own", consts, (name) => ({
     name,
     source: unroll(own, consts),
@@ -68,10 +68,12 @@ export function matmulOwn(): KernelSpec {
       ["a_k", "u32"],
       ["b_k", "u32"],
       ["b_column", "u32"],
+      ["c_row", "u32"],
+      ["c_column", "u32"],
       ["accumulate", "u32"],
       ["scale", "f32"],
     ],
-    workgroups: ({ m, n, batch }) => [Math.ceil(Math.ceil(m / 8) * Math.ceil(n / 8) / 32), 1, batch],
+    workgroups: ({ m, n, batch }) => [Math.ceil(n / (8 * consts.TN)), Math.ceil(m / (4 * consts.TM)), batch],
   }));
 }
 

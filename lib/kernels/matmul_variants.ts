@@ -29,12 +29,13 @@ export interface Product {
 }
 
 /** What products are alike for the choice of a variant. */
-export type MatmulClass = "matmul.skinny" | "matmul.small" | "matmul.large";
+export type MatmulClass = "matmul.skinny" | "matmul.small" | "matmul.medium" | "matmul.large";
 
-/** At most 16 rows or columns (adapters' factors), less than 2²⁶ multiplications, or more. */
+/** At most 16 rows or columns (adapters' factors); else by multiplications: less than 2²², 2²⁷, or more. */
 export function matmulClass({ m, n, k, batch }: Pick<Product, "m" | "n" | "k" | "batch">): MatmulClass {
   if (Math.min(m, n) <= 16) return "matmul.skinny";
-  return m * n * k * batch < 2 ** 26 ? "matmul.small" : "matmul.large";
+  const work = m * n * k * batch;
+  return work < 2 ** 22 ? "matmul.small" : work < 2 ** 27 ? "matmul.medium" : "matmul.large";
 }
 
 /** Names of the variants that `gpu` can run. */
@@ -52,9 +53,19 @@ export function defaultMatmulVariant(gpu: Gpu, kind: MatmulClass): string {
 }
 
 const DEFAULTS: Record<string, Record<MatmulClass, string>> = {
-  share: { "matmul.skinny": "share8", "matmul.small": "share16", "matmul.large": "share32" },
-  own: { "matmul.skinny": "own", "matmul.small": "own", "matmul.large": "own" },
-  tile: { "matmul.skinny": "tile16", "matmul.small": "tile32", "matmul.large": "tile64" },
+  share: {
+    "matmul.skinny": "share8",
+    "matmul.small": "share16",
+    "matmul.medium": "share32",
+    "matmul.large": "share32",
+  },
+  own: { "matmul.skinny": "own", "matmul.small": "own", "matmul.medium": "own", "matmul.large": "own" },
+  tile: {
+    "matmul.skinny": "tile16",
+    "matmul.small": "tile16",
+    "matmul.medium": "tile32",
+    "matmul.large": "tile64",
+  },
 };
 
 const VARIANTS: Record<string, (gpu: Gpu, product: Product) => void> = {
@@ -89,34 +100,39 @@ function lanes(gpu: Gpu): number {
 }
 
 /**
- * C = A B and Cᵀ = Bᵀ Aᵀ are the same product: takes the one that fills its tiles better, `own` if neither fits. Sums
- * that are added to c use at most 16 rows: with 32, lavapipe compiles the loads and stores of c for seconds.
+ * `own` where a length is no multiple of 4 that must be one. Sums that are added to c use at most 16 rows: with 32,
+ * lavapipe compiles the loads and stores of c for seconds.
  */
 function runShare(gpu: Gpu, product: Product, most: number, columns: number): void {
   const width = lanes(gpu);
-  const { batch, k, accumulate, scale } = product;
-  const rows = accumulate ? Math.min(most, 16) : most;
-  const plain = { ...product, c_row: product.n, c_column: 1 };
-  const swapped = {
-    ...{ m: product.n, n: product.m, a: product.b, b: product.a, aByK: product.bByK, bByK: product.aByK },
-    ...{ c_row: 1, c_column: product.n },
-  };
-  const padded = ({ m, n }: { m: number; n: number }) =>
-    Math.ceil(m / rows) * rows * Math.ceil(n / (width * columns)) * width * columns;
-  const [best] = [plain, swapped]
-    .filter(({ m, n, aByK, bByK }) => n % 4 === 0 && (aByK ? m : k) % 4 === 0 && (bByK || k % 4 === 0))
-    .sort((p, q) => padded(p) - padded(q));
+  const rows = product.accumulate ? Math.min(most, 16) : most;
+  const [best] = orientations(product, rows, width * columns)
+    .filter(({ m, n, k, aByK, bByK }) => n % 4 === 0 && (aByK ? m : k) % 4 === 0 && (bByK || k % 4 === 0));
   if (!best) return runOwn(gpu, product);
-  const { m, n, a, b, aByK, bByK, c_row, c_column } = best;
+  const { m, n, k, batch, a, b, c, aByK, bByK, accumulate, scale, cRow, cColumn } = best;
   const spec = matmulShare({ lanes: width, rows, columns, aByK, bByK, accumulate });
-  gpu.run(spec, [a, b, product.c], { m, n, k, batch, c_row, c_column, scale });
+  gpu.run(spec, [a, b, c], { m, n, k, batch, c_row: cRow, c_column: cColumn, scale });
 }
 
-function runOwn(gpu: Gpu, { m, n, k, batch, aByK, bByK, a, b, c, accumulate, scale }: Product): void {
+function runOwn(gpu: Gpu, product: Product): void {
+  const [best] = orientations(product, 32, 64);
+  const { m, n, k, batch, aByK, bByK, a, b, c, accumulate, scale, cRow, cColumn } = best;
   gpu.run(matmulOwn(), [a, b, c], {
-    ...{ m, n, k, batch, accumulate: Number(accumulate), scale },
+    ...{ m, n, k, batch, accumulate: Number(accumulate), scale, c_row: cRow, c_column: cColumn },
     ...{ a_row: aByK ? 1 : k, a_k: aByK ? m : 1, b_k: bByK ? n : 1, b_column: bByK ? 1 : k },
   });
+}
+
+/** C = A B and Cᵀ = Bᵀ Aᵀ are the same product: both, first the one that leaves less of its tiles empty. */
+function orientations(product: Product, rows: number, columns: number) {
+  const plain = { ...product, cRow: product.n, cColumn: 1 };
+  const swapped = {
+    ...product,
+    ...{ m: product.n, n: product.m, a: product.b, b: product.a, aByK: product.bByK, bByK: product.aByK },
+    ...{ cRow: 1, cColumn: product.n },
+  };
+  const tiles = ({ m, n }: Product) => Math.ceil(m / rows) * Math.ceil(n / columns);
+  return tiles(swapped) < tiles(plain) ? [swapped, plain] : [plain, swapped];
 }
 
 /** Splits the sum where c alone has too few tiles to fill a GPU; how often depends on the lengths alone. */
