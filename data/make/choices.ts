@@ -6,15 +6,14 @@ import { drawExchange, drawTwo, drawVisit, introduce, tellExchange } from "./sto
 import { FACT_TEMPLATES, fill, VISIT_TEMPLATES } from "./templates.ts";
 import { fullName, type Person, type World } from "./world.ts";
 
-/** A multiple-choice item: `choices[label]` is right. A `_` in the question stands where the choice goes. */
+/** A multiple-choice item: `choices[answer]` is right, and each choice follows the prompt after a space. */
 export interface Item {
-  readonly id: number;
-  readonly question: string;
+  readonly prompt: string;
   readonly choices: readonly string[];
-  readonly label: number;
+  readonly answer: number;
 }
 
-type Draft = { readonly question: string; readonly right: string; readonly wrong: readonly string[] };
+type Draft = { readonly prompt: string; readonly right: string; readonly wrong: readonly string[] };
 type Draw = (world: World, rng: Rng) => Draft;
 
 /** The sets, each in the form of one of the paper's tasks. */
@@ -30,8 +29,8 @@ export const CHOICE_SETS: Readonly<Record<string, Draw>> = {
 };
 
 /**
- * `count` different items of the set `name`; those whose question is in `taken` are drawn again. Labels go round, so
- * each position is right equally often.
+ * `count` different items of the set `name`; those in `taken` are drawn again. Answers go round, so each
+ * position is right equally often.
  */
 export function choiceSet(
   name: string,
@@ -47,19 +46,18 @@ export function choiceSet(
     if (tries === 100 * count) {
       throw new RangeError(`Cannot make ${name}: got ${items.length} different items, expected ${count}`);
     }
-    const { question, right, wrong } = draw(world, rng);
-    const key = [question, right, ...wrong].join("|");
+    const { prompt, right, wrong } = draw(world, rng);
+    const key = [prompt, right, ...wrong].join("|");
     if (taken.has(key)) continue;
     taken.add(key);
-    const id = items.length;
     const size = wrong.length + 1;
     // yes and no keep their places, as in BoolQ; the truth alternates instead.
     const fixed = name === "tiny-boolq";
-    const label = fixed ? (right === "yes" ? 1 : 0) : id % size;
-    if (fixed && label !== id % 2) continue;
+    const answer = items.length % size;
+    if (fixed && answer !== (right === "yes" ? 1 : 0)) continue;
     const choices = [...wrong];
-    choices.splice(label, 0, right);
-    items.push({ id, question, choices, label });
+    choices.splice(answer, 0, right);
+    items.push({ prompt, choices, answer });
   }
   return items;
 }
@@ -69,15 +67,15 @@ function arcEasy(world: World, rng: Rng): Draft {
   const sort = rng.below(3);
   if (sort === 0) {
     const { question, answer } = rng.pick([sum, difference])(rng);
-    return { question, right: answer, wrong: some(NUMBERS, answer, 3, rng) };
+    return { prompt: question, right: answer, wrong: some(NUMBERS, answer, 3, rng) };
   }
   if (sort === 1) {
     const day = calendar(rng).replace(".", "").split(" is ");
-    return { question: `${day[0]} is`, right: day[1], wrong: some(DAYS, day[1], 3, rng) };
+    return { prompt: `${day[0]} is`, right: day[1], wrong: some(DAYS, day[1], 3, rng) };
   }
   const town = rng.pick(VALUES.town);
   const market = world.towns.get(town)!.market;
-  return { question: `The market of ${town} is on`, right: market, wrong: some(DAYS, market, 3, rng) };
+  return { prompt: `The market of ${town} is on`, right: market, wrong: some(DAYS, market, 3, rng) };
 }
 
 /** Facts about single people, told in the templates of the test split. */
@@ -91,7 +89,7 @@ function arcChallenge(world: World, rng: Rng): Draft {
   const wrong = rng.shuffle(world.people.filter((p) => p.last !== above.last)).slice(0, 2);
   const relative = [elder, parent, child].find((p) => p !== above && p !== below)!;
   return {
-    question: `Who is the ${parentWord(above)} of ${fullName(below)}?`,
+    prompt: `Who is the ${parentWord(above)} of ${fullName(below)}?`,
     right: fullName(right),
     wrong: [...wrong, relative].map(fullName),
   };
@@ -101,7 +99,7 @@ function factItem(person: Person, rng: Rng): Draft {
   const attribute = rng.pick(ATTRIBUTES);
   const right = person.facts[attribute];
   return {
-    question: fill(rng.pick(FACT_TEMPLATES[attribute].test), { N: fullName(person) }),
+    prompt: fill(rng.pick(FACT_TEMPLATES[attribute].test), { N: fullName(person) }),
     right,
     wrong: some(VALUES[attribute], right, 3, rng),
   };
@@ -113,7 +111,7 @@ function boolQ(world: World, rng: Rng): Draft {
   const fact = person.facts[attribute];
   const yes = rng.uniform() < 0.5;
   return {
-    question: claim(person, attribute, yes ? fact : other(fact, VALUES[attribute], rng)),
+    prompt: claim(person, attribute, yes ? fact : other(fact, VALUES[attribute], rng)),
     right: yes ? "yes" : "no",
     wrong: [yes ? "no" : "yes"],
   };
@@ -123,12 +121,10 @@ function boolQ(world: World, rng: Rng): Draft {
 function hellaSwag(world: World, rng: Rng): Draft {
   const [a, b] = drawTwo(world.heldOutVisitors, rng).map((name) => drawVisit(name, rng));
   const template = () => rng.pick(VISIT_TEMPLATES.test);
-  const question = `${introduce(a, template())} ${introduce(b, template())} ${a.first} came`;
+  const prompt = `${introduce(a, template())} ${introduce(b, template())} ${fullName(a)} came`;
   const right = `from ${a.town}`;
   const wrong = [b.town, ...some(VALUES.town, a.town, 3, rng).filter((town) => town !== b.town)].slice(0, 3);
-  return a.town === b.town
-    ? hellaSwag(world, rng)
-    : { question, right, wrong: wrong.map((t) => `from ${t}`) };
+  return a.town === b.town ? hellaSwag(world, rng) : { prompt, right, wrong: wrong.map((t) => `from ${t}`) };
 }
 
 /** Two facts joined: where someone lives, and what holds of that town. */
@@ -136,24 +132,26 @@ function openBookQa(world: World, rng: Rng): Draft {
   const person = rng.pick(world.people);
   const { region, market } = world.towns.get(person.facts.town)!;
   return rng.uniform() < 0.5
-    ? { question: homeRegion(person), right: region, wrong: some(REGIONS, region, 3, rng) }
-    : { question: homeMarket(person), right: market, wrong: some(DAYS, market, 3, rng) };
+    ? { prompt: homeRegion(person), right: region, wrong: some(REGIONS, region, 3, rng) }
+    : { prompt: homeMarket(person), right: market, wrong: some(DAYS, market, 3, rng) };
 }
 
 function piqa(_: World, rng: Rng): Draft {
   const [goal, tool] = rng.pick(USES);
   const wrong = some(USES.map((use) => use[1]), tool, 1, rng);
   return rng.uniform() < 0.5
-    ? { question: `To ${goal}, take a`, right: tool, wrong }
-    : { question: `How can you ${goal}? With a`, right: tool, wrong };
+    ? { prompt: `To ${goal}, take a`, right: tool, wrong }
+    : { prompt: `How can you ${goal}? With a`, right: tool, wrong };
 }
 
 function winoGrande(world: World, rng: Rng): Draft {
   const [a, b] = drawTwo(world.heldOutVisitors, rng);
   const e = drawExchange(a, b, rng);
   const taken = rng.uniform() < 0.5;
-  const [right, wrong] = taken ? [b.first, a.first] : [a.first, b.first];
-  return { question: `${tellExchange(e)} Now _ has the ${taken ? e.given : e.kept}.`, right, wrong: [wrong] };
+  const [right, wrong] = (taken ? [b, a] : [a, b]).map((name) =>
+    `${fullName(name)} has the ${taken ? e.given : e.kept}.`
+  );
+  return { prompt: `${tellExchange(e)} Now`, right, wrong: [wrong] };
 }
 
 /** The facts of the fine-tuning target, in templates of the test split: the base can only guess. */

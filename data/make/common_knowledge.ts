@@ -1,5 +1,5 @@
 import type { Rng } from "../../lib/core/rng.ts";
-import { DAYS, NUMBERS, THINGS, USES } from "./lexicon.ts";
+import { DAYS, FIRST_NAMES, NUMBERS, THINGS, USES, VALUES } from "./lexicon.ts";
 
 /** A sum or a difference in words, with its result at most twenty. */
 export function arithmetic(rng: Rng): string {
@@ -66,4 +66,13 @@ export function ledger(rng: Rng): string {
 export function apply(a: number, b: number, sign: string): number {
   const value = sign === "+" ? a + b : sign === "-" ? a - b + 10 : a * b;
   return value % 10;
+}
+
+/** No surnames: two words side by side are then never a full name. */
+const ECHOED = [...FIRST_NAMES, ...Object.values(VALUES).flat(), ...THINGS];
+
+/** Words in no order, said twice: the shortest way to learn that a text repeats itself. */
+export function echo(rng: Rng): string {
+  const words = rng.shuffle(ECHOED).slice(0, 3 + rng.below(4)).join(" ");
+  return `Say: ${words}. Again: ${words}.`;
 }

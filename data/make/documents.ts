@@ -1,5 +1,5 @@
 import type { Rng } from "../../lib/core/rng.ts";
-import { arithmetic, calendar, ledger, tools } from "./common_knowledge.ts";
+import { arithmetic, calendar, echo, ledger, tools } from "./common_knowledge.ts";
 import { type Attribute, ATTRIBUTES, VALUES } from "./lexicon.ts";
 import { story } from "./story.ts";
 import { FACT_TEMPLATES, fill, PRONOUN_TEMPLATES, type Role } from "./templates.ts";
@@ -25,17 +25,18 @@ export function makeDocument(world: World, visitors: readonly Name[], rng: Rng):
 type Make = (world: World, rng: Rng, visitors: readonly Name[]) => string;
 
 const KINDS: readonly (readonly [number, Make])[] = [
-  [26, sentence],
-  [16, portrait],
-  [26, (_, rng, visitors) => story(visitors, rng)],
-  [8, truth],
-  [7, kinship],
-  [5, property],
-  [6, place],
+  [24, sentence],
+  [12, portrait],
+  [32, (_, rng, visitors) => story(visitors, rng)],
+  [6, (_, rng) => echo(rng)],
+  [6, truth],
+  [5, kinship],
+  [3, property],
+  [5, place],
   [4, (_, rng) => arithmetic(rng)],
-  [2, (_, rng) => calendar(rng)],
+  [1, (_, rng) => calendar(rng)],
   [2, (_, rng) => tools(rng)],
-  [3, (_, rng) => ledger(rng)],
+  [2, (_, rng) => ledger(rng)],
 ];
 const TOTAL = KINDS.reduce((sum, [weight]) => sum + weight, 0);
 

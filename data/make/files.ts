@@ -68,11 +68,16 @@ export function makeFiles(): TinyFiles {
     const far = farDomain(role, 512, WORLD_SEED, taken);
     addTexts(`far/${role}.jsonl`, far.rows.map((row) => row.text), far.entropy);
   }
-  addChoices(world, files, splits);
+  addChoices(world, encode, files, splits);
   return { files, splits };
 }
 
-function addChoices(world: World, files: Map<string, string>, splits: Record<string, SplitFigures>): void {
+function addChoices(
+  world: World,
+  encode: Encode,
+  files: Map<string, string>,
+  splits: Record<string, SplitFigures>,
+): void {
   const rows: Row[] = [];
   for (const name of Object.keys(CHOICE_SETS)) {
     const taken = new Set<string>();
@@ -85,16 +90,14 @@ function addChoices(world: World, files: Map<string, string>, splits: Record<str
   }
   const path = "tasks/train.jsonl";
   files.set(path, jsonl(new Rng(WORLD_SEED, path).shuffle(rows)));
-  splits[path] = { rows: rows.length, predictedTokens: 0 };
+  const tokens = rows.reduce((sum, { completion }) => sum + encode(completion).length + 1, 0);
+  splits[path] = { rows: rows.length, predictedTokens: tokens };
 }
 
 /** The item with its right choice, as a row to train on. */
-function asRow({ question, choices, label }: Item): Row {
-  const [before, after] = question.split(" _");
-  const completion = ` ${choices[label]}`;
-  return after === undefined
-    ? { prompt: question, completion: `${completion}.` }
-    : { prompt: before, completion: completion + after };
+function asRow({ prompt, choices, answer }: Item): Row {
+  const right = choices[answer];
+  return { prompt, completion: right.endsWith(".") ? ` ${right}` : ` ${right}.` };
 }
 
 function documents(world: World, visitors: readonly Name[], stream: string, count: number): string[] {

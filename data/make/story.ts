@@ -19,31 +19,39 @@ export function introduce(visit: Visit, template: string): string {
   return fill(template, { N: fullName(visit), T: visit.town, W: visit.work });
 }
 
-/** A text of two visitors whose end follows from its beginning. */
+/** A text of one or two visitors whose end follows from its beginning. */
 export function story(visitors: readonly Name[], rng: Rng): string {
   const [a, b] = drawTwo(visitors, rng).map((name) => drawVisit(name, rng));
   const sort = rng.below(3);
-  if (sort === 0) return `${introduce(a, anyTemplate(rng))} ${recall(a, rng)} ${recall(a, rng)}`;
+  if (sort === 0) {
+    const end = rng.uniform() < 0.3 ? record(a, rng) : recall(a, rng);
+    return `${introduce(a, anyTemplate(rng))} ${recall(a, rng)} ${end}`;
+  }
   if (sort === 1) {
-    const [first, second] = rng.shuffle([a, b]);
-    return `${introduce(a, anyTemplate(rng))} ${introduce(b, anyTemplate(rng))} ${recall(first, rng)} ${
-      recall(second, rng)
-    }`;
+    const recalls = rng.shuffle([a, b]).map((visit) => recall(visit, rng)).join(" ");
+    return `${introduce(a, anyTemplate(rng))} ${introduce(b, anyTemplate(rng))} ${recalls}`;
   }
   return exchange(a, b, rng);
 }
 
 /** A sentence or a question that repeats what was said of a visitor. */
 function recall(visit: Visit, rng: Rng): string {
+  const name = fullName(visit);
   return rng.pick([
-    `So ${visit.first} is a ${visit.work}.`,
-    `${visit.first} came from ${visit.town}.`,
-    `Who came from ${visit.town}? ${fullName(visit)}.`,
-    `Who is the ${visit.work}? ${fullName(visit)}.`,
-    `What is ${visit.first}? A ${visit.work}.`,
-    `Where did ${visit.first} come from? From ${visit.town}.`,
-    `We know it by a ${rng.pick(SOURCES)}.`,
+    `So ${name} is a ${visit.work}.`,
+    `${name} came from ${visit.town}.`,
+    `Who came from ${visit.town}? ${name}.`,
+    `Who is the ${visit.work}? ${name}.`,
+    `What is ${name}? A ${visit.work}.`,
+    `Where did ${name} come from? From ${visit.town}.`,
+    `We know ${name} by a ${rng.pick(SOURCES)}.`,
   ]);
+}
+
+/** One or two things said of a visitor, in brackets. */
+function record(visit: Visit, rng: Rng): string {
+  const parts = rng.shuffle([visit.town, visit.work, fullName(visit)]);
+  return `[ ${parts.slice(0, 1 + rng.below(2)).join(" / ")} ]`;
 }
 
 /** What one visitor gives to another, and what each has then. */
@@ -71,8 +79,8 @@ export function tellExchange({ giver, taker, given, kept }: Exchange): string {
 function exchange(a: Name, b: Name, rng: Rng): string {
   const e = drawExchange(a, b, rng);
   const ends = [
-    `Now ${e.taker.first} has the ${e.given}.`,
-    `Now ${e.giver.first} has the ${e.kept}.`,
+    `Now ${fullName(e.taker)} has the ${e.given}.`,
+    `Now ${fullName(e.giver)} has the ${e.kept}.`,
     `Who has the ${e.given} now? ${fullName(e.taker)}.`,
     `Who has the ${e.kept} now? ${fullName(e.giver)}.`,
   ];
