@@ -3,7 +3,7 @@ import { Rng, threefry2x32 } from "../core/rng.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Branch, Changes } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
-import type { Parameters } from "../optim/parameters.ts";
+import type { Parameters } from "../autograd/parameters.ts";
 
 /** Everything that determines an adapter before it is trained. */
 export interface AdapterConfig {

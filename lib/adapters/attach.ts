@@ -7,7 +7,7 @@ import type { PeftAdapter } from "../io/peft_format.ts";
 import { expectedTensors } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
-import { Parameters } from "../optim/parameters.ts";
+import { Parameters } from "../autograd/parameters.ts";
 import { Adapter, type AdapterBranch, type AdapterConfig } from "./adapter.ts";
 import type { Factors, Target } from "./method.ts";
 import { findMethod } from "./methods.ts";

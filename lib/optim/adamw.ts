@@ -2,7 +2,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { adamw, type AdamwSettings } from "../ops/adamw.ts";
 import { normInto } from "../ops/sum.ts";
-import type { Parameters } from "./parameters.ts";
+import type { Parameters } from "../autograd/parameters.ts";
 
 /**
  * AdamW over an arena of parameters: global norm, clipping, update, gradients back to zero; nothing is read.

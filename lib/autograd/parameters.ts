@@ -1,8 +1,7 @@
 import { type Shape, size } from "../core/shape.ts";
-import type { Variable } from "../autograd/tape.ts";
-import { parameter } from "../autograd/tape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { parameter, type Variable } from "./tape.ts";
 
 const ALIGN = 64;
 
