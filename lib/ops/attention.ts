@@ -127,14 +127,18 @@ function uniformsOf({ b, t, s, h, hk, c }: Record<string, number>, start: number
   return { t, s, start, h, hk, scale: 1 / Math.sqrt(c), pairs: b * hk };
 }
 
-/** The kernel variant that `gpu.variants` names, or the faster one on this kind of adapter. */
-function buildFor(gpu: Gpu, c: number): AttentionBuild {
+/** The variant in use where none was tuned: the faster one on this kind of adapter. */
+export function defaultAttentionVariant(gpu: Gpu): AttentionBuild["variant"] {
   const { subgroupSize: subgroup, isSoftware } = gpu.info;
-  const shares = isSoftware && subgroup > 0 && subgroup % 4 === 0;
-  const variant = gpu.variants.get("attention") ?? (shares ? "share" : "alone");
+  return isSoftware && subgroup > 0 && subgroup % 4 === 0 ? "share" : "alone";
+}
+
+/** The kernel variant that `gpu.variants` names, or the default. */
+function buildFor(gpu: Gpu, c: number): AttentionBuild {
+  const { subgroupSize: subgroup } = gpu.info;
+  const variant = gpu.variants.get("attention") ?? defaultAttentionVariant(gpu);
   if (variant !== "alone" && variant !== "share") {
     throw new RangeError(`Cannot compute attention by variant "${variant}": expected "alone" or "share"`);
   }
-  gpu.variants.set("attention", variant);
   return { c, variant, subgroup };
 }

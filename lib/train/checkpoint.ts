@@ -67,7 +67,9 @@ export async function restoreCheckpoint(
 ): Promise<void> {
   if (stored.identity !== identity) {
     throw new RangeError(
-      `Cannot resume from ${stored.folder}: it belongs to a run with settings ${stored.identity}, expected ${identity}`,
+      `Cannot resume from ${stored.folder}: it belongs to a run with ${
+        difference(stored.identity, identity)
+      }`,
     );
   }
   const { gpu } = trainer.adapter.model;
@@ -92,6 +94,19 @@ function numbersOf({ adapter, optimizer }: Trainer) {
     numbers.set(`${module}.b0`, start.b);
   }
   return numbers;
+}
+
+/** The first setting in which two identities differ. */
+function difference(found: string, expected: string): string {
+  try {
+    const [a, b] = [JSON.parse(found), JSON.parse(expected)] as Record<string, unknown>[];
+    const name = Object.keys({ ...a, ...b }).find((name) =>
+      JSON.stringify(a[name]) !== JSON.stringify(b[name])
+    )!;
+    return `${name} ${JSON.stringify(a[name])}, expected ${JSON.stringify(b[name])}`;
+  } catch {
+    return `identity ${found}, expected ${expected}`;
+  }
 }
 
 function ignoreMissing(error: unknown): void {

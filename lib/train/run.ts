@@ -4,70 +4,19 @@ import { saveAdapter } from "../adapters/save.ts";
 import { type Batch, batches, batchesInOrder } from "../datasets/batches.ts";
 import { type Dataset, loadDataset } from "../datasets/load.ts";
 import type { Gpu } from "../gpu/gpu.ts";
+import { VERSION } from "../core/version.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { appendLine, readJsonl } from "../io/jsonl.ts";
+import { readJsonIfAny } from "../io/json_file.ts";
 import { readPeftAdapter } from "../io/peft.ts";
+import { moduleScale } from "../io/peft_format.ts";
 import { loadModel, type Model } from "../nn/model.ts";
-import type { Schedule } from "../optim/schedule.ts";
+import { settleVariants } from "../ops/variants.ts";
 import { readCheckpoint, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { meanLoss } from "./evaluate.ts";
+import { checkRunConfig, type RunConfig, runIdentity } from "./run_config.ts";
 import type { RunEvent } from "./run_event.ts";
 import { type StepRecord, Trainer } from "./train.ts";
-
-/** A training as plain JSON: what `olora train`, a sweep and a notebook's Worker run. */
-export interface RunConfig {
-  /** Model: "tiny" or a folder. */
-  readonly model: string;
-  /** Training data, a path in one of the forms of `loadDataset`. */
-  readonly data: string;
-  /** Folder for adapter, metrics.jsonl and checkpoint; without it nothing is written. */
-  readonly out?: string;
-  /** "olora", "lora" or "full". Default "olora". */
-  readonly method?: string;
-  /** Rank. Default 8. */
-  readonly rank?: number;
-  /** α, the scale is α / rank. Default the rank. */
-  readonly alpha?: number;
-  /** Layers to adapt. Default q_proj and v_proj; for "full" all weights. */
-  readonly targets?: string | readonly string[];
-  /** Factor that is not trained. */
-  readonly freeze?: "A" | "B";
-  /** Dropout of the branch's input. Default 0. */
-  readonly dropout?: number;
-  /** PEFT folder with the starting factors. */
-  readonly init?: string;
-  /** Updates. Default 200. */
-  readonly steps?: number;
-  /** Sequences of a batch. Default 8. */
-  readonly batchSize?: number;
-  /** Longest sequence, predicted tokens. Default 128. */
-  readonly seqLen?: number;
-  /** Peak rate. Default 1e-3. */
-  readonly learningRate?: number;
-  /** Course of the rate. Default "constant". */
-  readonly schedule?: Schedule;
-  /** Updates of warm-up. Default 0. */
-  readonly warmup?: number;
-  /** Weight decay. Default 0. */
-  readonly weightDecay?: number;
-  /** Gradient norm to clip to, 0 for none. Default 0. */
-  readonly clip?: number;
-  /** Batches of one update. Default 1. */
-  readonly accumulate?: number;
-  /** Seed of data order, random starts and dropout. Default 0. */
-  readonly seed?: number;
-  /** Held-out loss while training. */
-  readonly evaluation?: {
-    /** Path of the rows. */
-    readonly data: string;
-    /** Updates between evaluations; one is made before the first update and one after the last. */
-    readonly every: number;
-    /** Only the first rows; all by default. */
-    readonly rows?: number;
-  };
-  /** Updates between checkpoints; 0 for only when stopped. Default 0. */
-  readonly checkpointEvery?: number;
-}
 
 /** How a run is carried out; none of it changes its numbers. */
 export interface RunControl {
@@ -75,10 +24,14 @@ export interface RunControl {
   stopped(): boolean;
   /** Device to run on, which stays open. */
   gpu: Gpu;
-  /** Goes on from the checkpoint in `out` if there is one. Default false. */
+  /** Goes on from the checkpoint in `out` if there is one, and does nothing if the run is finished. Default false. */
   resume?: boolean;
+  /** What a checkpoint must agree in to be resumed; default: the config but `out` and `checkpointEvery`. */
+  identity?: string;
   /** Model to train on in place of loading `config.model`; it stays open. */
   model?: Model;
+  /** Called when the adapter is attached, with the ms that this took. */
+  onAttached?: (adapter: Adapter, ms: number) => void;
   /** Called when the training is over, while its adapter is still attached. */
   onTrained?: (adapter: Adapter) => Promise<void>;
 }
@@ -86,27 +39,43 @@ export interface RunControl {
 /**
  * Carries out a run and says how it goes: an event for each update, evaluation and checkpoint.
  *
- * With `out`, metrics.jsonl gets a row for each update; at the end the adapter is written there; when stopped, a
- * checkpoint that a run with `resume` goes on from, bit for bit on the same device.
+ * With `out`, metrics.jsonl gets a row for each update; at the end the adapter is written there, and run.json, which
+ * says what made it; when stopped, a checkpoint that a run with `resume` goes on from, bit for bit on the same device.
  *
  * @throws {RangeError} If a setting makes no sense; before anything is allocated where that can be known.
  * @throws {DivergedError} If a loss or gradient is not finite; a checkpoint made before stays.
  */
 export async function* trainRun(config: RunConfig, control: RunControl): AsyncGenerator<RunEvent> {
+  checkRunConfig(config);
   const { gpu } = control;
-  const { out, steps = 200 } = config;
+  const { out } = config;
   const place = out === undefined ? undefined : `${out}/checkpoint`;
-  const identity = JSON.stringify({ ...config, out: undefined, checkpointEvery: undefined });
+  const identity = control.identity ?? runIdentity(config);
   const stored = control.resume && place !== undefined ? await readCheckpoint(place) : undefined;
+  if (control.resume && !stored && out !== undefined) {
+    const made = await readJsonIfAny(`${out}/run.json`);
+    if (made?.identity === identity && typeof made.steps === "number") {
+      return yield { step: made.steps, steps: made.steps, finished: true };
+    }
+  }
   for (const [kernel, variant] of stored?.variants ?? []) gpu.variants.set(kernel, variant);
+  settleVariants(gpu);
   using loaded = control.model ? undefined : await loadModel(config.model, { gpu });
   const model = control.model ?? loaded!;
   const evaluate = await evaluation(config, model);
-  const dataset = await dataOf(config.data, config, model);
-  using adapter = await attach(model, await attachOptions(config));
+  const dataset = await datasetOf(config.data, config, model);
+  const steps = stepsOf(dataset, config);
+  const options = await attachOptions(config);
+  await gpu.settled();
+  const begin = performance.now();
+  using adapter = await attach(model, options);
+  await gpu.settled();
+  control.onAttached?.(adapter, performance.now() - begin);
   const position = stored?.position ?? 0;
-  using trainer = new Trainer(adapter, batchesOf(dataset, config, position), { ...config, steps }, position);
+  const order = batchesOf(dataset, config, model, position);
+  using trainer = new Trainer(adapter, order, { ...config, steps }, position);
   if (stored) await restoreCheckpoint(stored, trainer, identity);
+  if (out !== undefined) await Deno.remove(`${out}/run.json`).catch(() => {});
   const metrics = out === undefined ? undefined : await openMetrics(out, trainer.step);
 
   const every = config.evaluation?.every ?? 0;
@@ -136,35 +105,82 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   await control.onTrained?.(adapter);
   if (out !== undefined) {
     await saveAdapter(adapter, out);
+    const made = { device: gpu.info.name, variants: Object.fromEntries(gpu.variants), version: VERSION };
+    await writeFileAtomic(
+      `${out}/run.json`,
+      JSON.stringify({ identity, steps, config, ...made }, null, 2) + "\n",
+    );
     await Deno.remove(place!, { recursive: true }).catch(() => {});
   }
   yield event({ finished: true });
 }
 
+/** What `attach` is asked for; settings that are not given are those of the starting factors. */
 async function attachOptions(config: RunConfig) {
-  const { method, rank, alpha, targets, freeze, dropout, seed, init } = config;
+  const { method, freeze, dropout, seed, init } = config;
+  let { rank, alpha, targets } = config;
   const start = init === undefined ? undefined : await readPeftAdapter(init);
+  if (start) {
+    alpha ??= rank === undefined ? moduleScale(start.config, "") * start.config.rank : rank;
+    rank ??= start.config.rank;
+    targets ??= [...start.factors.keys()];
+  }
   const given = { method, rank, alpha, targets, freeze, dropout, seed, init: start?.factors };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-async function dataOf(path: string, { seqLen = 128 }: RunConfig, model: Model): Promise<Dataset> {
-  return await loadDataset(path, model.tokenizer, { seqLen, vocabularySize: model.config.vocabularySize });
+/** The rows of the file at `path`, cut as `config` says. */
+async function datasetOf(path: string, config: RunConfig, model: Model): Promise<Dataset> {
+  const { vocabularySize } = model.config;
+  return await loadDataset(path, model.tokenizer, { seqLen: seqLenOf(config, model), vocabularySize });
 }
 
-function batchesOf(dataset: Dataset, config: RunConfig, position: number): Iterator<Batch> {
-  const { batchSize = 8, seqLen = 128, seed = 0 } = config;
-  return batches(dataset, { batchSize, seqLen, seed, position });
+/** Default 128 tokens, or what the model can take. */
+function seqLenOf({ seqLen }: Pick<RunConfig, "seqLen">, { config: { context } }: Model): number {
+  if (seqLen === undefined) return Math.min(128, context);
+  if (seqLen <= context) return seqLen;
+  throw new RangeError(
+    `Cannot train with seqLen ${seqLen}: expected at most ${context}, the model's context`,
+  );
+}
+
+function stepsOf(dataset: Dataset, { data, steps, accumulate = 1 }: RunConfig): number {
+  if (dataset.kind !== "batches") return steps ?? 200;
+  const found = dataset.groups.length;
+  const wanted = steps ?? Math.max(1, Math.floor(found / accumulate));
+  if (wanted * accumulate <= found) return wanted;
+  throw new RangeError(
+    `Cannot train ${wanted} steps of ${accumulate} batches on ${data}: found ${found} batches, expected ${
+      wanted * accumulate
+    }`,
+  );
+}
+
+function batchesOf(dataset: Dataset, config: RunConfig, model: Model, position: number): Iterator<Batch> {
+  const { batchSize = 8, seed = 0 } = config;
+  return batches(dataset, { batchSize, seqLen: seqLenOf(config, model), seed, position });
+}
+
+/**
+ * The rows of a file as batches for `meanLoss`, cut as a run with these settings cuts them.
+ *
+ * @param rows Only the first rows; all by default.
+ */
+export async function evaluationBatches(
+  path: string,
+  config: RunConfig,
+  model: Model,
+  rows?: number,
+): Promise<Batch[]> {
+  const dataset = await datasetOf(path, config, model);
+  const limit = rows === undefined ? {} : { limit: rows };
+  return [...batchesInOrder(dataset, { batchSize: 64, seqLen: seqLenOf(config, model), ...limit })];
 }
 
 async function evaluation(config: RunConfig, model: Model): Promise<(() => Promise<number>) | undefined> {
   if (!config.evaluation) return;
   const { data, rows } = config.evaluation;
-  const { seqLen = 128 } = config;
-  const dataset = await dataOf(data, config, model);
-  const all = [
-    ...batchesInOrder(dataset, { batchSize: 64, seqLen, ...(rows !== undefined && { limit: rows }) }),
-  ];
+  const all = await evaluationBatches(data, config, model, rows);
   return async () => (await meanLoss(model, all)).mean;
 }
 

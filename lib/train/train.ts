@@ -23,7 +23,10 @@ export interface TrainOptions {
   clip?: number;
   /** Batches whose gradients are added up for one update. Default 1. */
   accumulate?: number;
-  /** Most updates between two looks at the losses, which cost a wait for the device each. Default 16. */
+  /**
+   * Most updates between two looks at the losses, which cost a wait for the device each; where updates are slow there
+   * are four looks a second. Default 16.
+   */
   readEvery?: number;
 }
 
@@ -56,12 +59,13 @@ export class DivergedError extends Error {
 }
 
 const RING = 64;
+const LOOK_MS = 250;
 
 /**
  * The training of one adapter: its optimiser, its place in the data, and the steps done.
  *
  * One update is one submit and waits for nothing; losses and norms stay on the device in a ring of 64 and are read
- * when `readEvery` updates have been made. Everything that a later update depends on is in `adapter.parameters`,
+ * when `readEvery` updates have been made or a quarter of a second has passed, which is also when a stop is seen. Everything that a later update depends on is in `adapter.parameters`,
  * `optimizer`, `tokens` and `position`.
  */
 export class Trainer implements Disposable {
@@ -77,6 +81,9 @@ export class Trainer implements Disposable {
   readonly #ring: Tensor;
   readonly #batches: Iterator<Batch>;
   #pending: Omit<StepRecord, "loss" | "gradNorm">[] = [];
+  /** Updates between looks: 1 until their time is known. */
+  #stride = 1;
+  #lookedAt = 0;
 
   /**
    * A training that has not begun.
@@ -109,9 +116,12 @@ export class Trainer implements Disposable {
   ): AsyncGenerator<StepRecord[]> {
     const { steps, readEvery } = this.#options;
     const until = Math.min(steps, options.until ?? steps);
+    this.#lookedAt = performance.now();
     while (this.step < until && !options.stopped?.()) {
       this.#update();
-      if (this.#pending.length >= readEvery || this.step === until) yield* this.#look();
+      if (this.#pending.length >= Math.min(this.#stride, readEvery) || this.step === until) {
+        yield* this.#look();
+      }
     }
     yield* this.#look();
   }
@@ -161,6 +171,9 @@ export class Trainer implements Disposable {
     const pending = this.#pending;
     this.#pending = [];
     const ring = await this.adapter.model.gpu.read(this.#ring);
+    const now = performance.now();
+    this.#stride = Math.max(1, Math.floor(LOOK_MS * pending.length / (now - this.#lookedAt)));
+    this.#lookedAt = now;
     const records = pending.map((record) => {
       const at = (record.step - 1) % RING;
       return { ...record, loss: ring[at], gradNorm: ring[RING + at] };

@@ -4,7 +4,8 @@
  * @module
  */
 import { openDevice } from "../gpu/device.ts";
-import { type RunConfig, trainRun } from "./run.ts";
+import { trainRun } from "./run.ts";
+import type { RunConfig } from "./run_config.ts";
 import { serveRun } from "./serve.ts";
 
 serveRun(async function* (config: RunConfig, control) {

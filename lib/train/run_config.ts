@@ -1,0 +1,126 @@
+import type { Schedule } from "../optim/schedule.ts";
+
+/** A training as plain JSON: what `olora train`, a sweep and a notebook's Worker run. */
+export interface RunConfig {
+  /** Model: "tiny" or a folder. */
+  readonly model: string;
+  /** Training data, a path in one of the forms of `loadDataset`. */
+  readonly data: string;
+  /** Folder for adapter, metrics.jsonl and checkpoint; without it nothing is written. */
+  readonly out?: string;
+  /** "olora", "lora" or "full". Default "olora". */
+  readonly method?: string;
+  /** Rank. Default that of `init`, else 8. */
+  readonly rank?: number;
+  /** α, the scale is α / rank. Default that of `init`, else the rank. */
+  readonly alpha?: number;
+  /** Layers to adapt. Default those of `init`, else q_proj and v_proj; for "full" all weights. */
+  readonly targets?: string | readonly string[];
+  /** Factor that is not trained. */
+  readonly freeze?: "A" | "B";
+  /** Dropout of the branch's input. Default 0. */
+  readonly dropout?: number;
+  /** PEFT folder with the starting factors. */
+  readonly init?: string;
+  /** Updates. Default 200; on batches already made, as many as there are. */
+  readonly steps?: number;
+  /** Sequences of a batch. Default 8. */
+  readonly batchSize?: number;
+  /** Longest sequence, predicted tokens. Default 128, or the model's context if that is shorter. */
+  readonly seqLen?: number;
+  /** Peak rate. Default 1e-3. */
+  readonly learningRate?: number;
+  /** Course of the rate. Default "constant". */
+  readonly schedule?: Schedule;
+  /** Updates of warm-up. Default 0. */
+  readonly warmup?: number;
+  /** Weight decay. Default 0. */
+  readonly weightDecay?: number;
+  /** Gradient norm to clip to, 0 for none. Default 0. */
+  readonly clip?: number;
+  /** Batches of one update. Default 1. */
+  readonly accumulate?: number;
+  /** Seed of data order, random starts and dropout. Default 0. */
+  readonly seed?: number;
+  /** Held-out loss while training. */
+  readonly evaluation?: EvaluationConfig;
+  /** Updates between checkpoints; 0 for only when stopped. Default 0. */
+  readonly checkpointEvery?: number;
+}
+
+/** Which held-out rows are scored while training, and when. */
+export interface EvaluationConfig {
+  /** Path of the rows. */
+  readonly data: string;
+  /** Updates between evaluations; one is made before the first update and one after the last. */
+  readonly every: number;
+  /** Only the first rows; all by default. */
+  readonly rows?: number;
+}
+
+const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
+  model: true,
+  data: true,
+  out: true,
+  method: true,
+  rank: true,
+  alpha: true,
+  targets: true,
+  freeze: true,
+  dropout: true,
+  init: true,
+  steps: true,
+  batchSize: true,
+  seqLen: true,
+  learningRate: true,
+  schedule: true,
+  warmup: true,
+  weightDecay: true,
+  clip: true,
+  accumulate: true,
+  seed: true,
+  evaluation: true,
+  checkpointEvery: true,
+};
+
+/**
+ * Checks what can be checked without a model: that every setting is known, that paths are there, and the numbers that
+ * shape batches and evaluations. The optimiser and `attach` check their own.
+ *
+ * @throws {TypeError} If `model` or `data` is missing or no text.
+ * @throws {RangeError} If a setting is unknown or makes no sense.
+ */
+export function checkRunConfig(config: RunConfig): void {
+  const unknown = Object.keys(config).find((name) => !Object.hasOwn(SETTINGS, name));
+  if (unknown !== undefined) {
+    throw new RangeError(
+      `Cannot train with "${unknown}": unknown setting, expected some of ${Object.keys(SETTINGS).join(", ")}`,
+    );
+  }
+  for (const name of ["model", "data"] as const) {
+    if (typeof config[name] === "string") continue;
+    throw new TypeError(`Cannot train with ${name} ${JSON.stringify(config[name])}: expected a path`);
+  }
+  const whole = (name: string, value: number | undefined, least: number) => {
+    if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return;
+    throw new RangeError(
+      `Cannot train with ${name} ${JSON.stringify(value)}: expected a whole number >= ${least}`,
+    );
+  };
+  whole("batchSize", config.batchSize, 1);
+  whole("seqLen", config.seqLen, 1);
+  whole("checkpointEvery", config.checkpointEvery, 0);
+  whole("evaluation.every", config.evaluation?.every ?? 1, 1);
+  whole("evaluation.rows", config.evaluation?.rows, 1);
+  if (config.method === "full" && config.init !== undefined) {
+    throw new RangeError(`Cannot train with init ${config.init}: expected none, as "full" has no factors`);
+  }
+}
+
+/** What determines a run's numbers, as text: its settings in one order, without where and how often it is stored. */
+export function runIdentity(config: RunConfig): string {
+  const names = (Object.keys(SETTINGS) as (keyof RunConfig)[]).filter((name) =>
+    name !== "out" && name !== "checkpointEvery"
+  );
+  return JSON.stringify(Object.fromEntries(names.map((name) => [name, config[name]])));
+}
