@@ -21,10 +21,10 @@ export interface QrFactors {
 /**
  * Householder QR in float64 with diag(R) >= 0: W[:, :columns] = (Q R)[:, :columns], and R = Qᵀ W beyond.
  *
- * Only the first `columns` columns are reflected, as a later column has no influence on an earlier reflector. Each
- * column is scaled by a power of two before anything is squared, and R is scaled back: no rounding, no overflow, and
- * columns of 1e-20 beside columns of 1e15 keep their own relative accuracy. A column that vanishes on the way (zero,
- * duplicate or dependent) leaves its row of the identity unreflected, so Q stays orthonormal.
+ * Only the first `columns` columns are reflected, as a later column has no influence on an earlier reflector. What is
+ * squared is scaled by a power of two first: no rounding, no overflow, and columns of 1e-20 beside columns of 1e15 keep
+ * their own relative accuracy. A column of which nothing is left (zero, or dependent on those before it) is not
+ * reflected, so Q stays orthonormal.
  *
  * Source: Golub and Van Loan 2013, Matrix Computations, 4th ed., algorithms 5.1.1 and 5.2.1; scaling and signs are
  * our own.
@@ -54,8 +54,7 @@ export function qr(
     );
   }
 
-  const scales = Array.from({ length: n }, (_, j) => powerOfTwo(column(w, m, n, j)));
-  const work = scales.map((scale, j) => column(w, m, n, j).map((x) => x / scale));
+  const work = Array.from({ length: n }, (_, j) => column(w, m, n, j));
   const reflectors: Reflector[] = [];
   for (let j = 0; j < columns; j++) {
     const reflector = makeReflector(work[j], j);
@@ -68,7 +67,7 @@ export function qr(
   const r = new Float64Array(c * n);
   const signs = Float64Array.from({ length: c }, (_, i) => i < columns && work[i][i] < 0 ? -1 : 1);
   for (let i = 0; i < c; i++) {
-    for (let j = i; j < n; j++) r[i * n + j] = signs[i] * work[j][i] * scales[j];
+    for (let j = i; j < n; j++) r[i * n + j] = signs[i] * work[j][i];
     const unit = new Float64Array(m);
     unit[i] = signs[i];
     for (let j = columns - 1; j >= 0; j--) reflect(unit, reflectors[j], j);
@@ -83,10 +82,7 @@ interface Reflector {
   tau: number;
 }
 
-/**
- * The reflection that turns `x[j:]` into a multiple of the first unit vector. What is left of a dependent column may
- * be too small to square, hence the second scaling; the length of v does not matter.
- */
+/** The reflection that turns `x[j:]` into a multiple of the first unit vector; the length of v does not matter. */
 function makeReflector(x: Float64Array, j: number): Reflector {
   const scale = powerOfTwo(x.subarray(j));
   const v = x.slice(j).map((value) => value / scale);

@@ -63,6 +63,10 @@ Deno.test("qr() factors columns whose squares underflow or overflow in float64",
   assertFactors(w, 7, 5, 5);
 });
 
+Deno.test("qr() keeps Q orthonormal where what is left of a column is too small to square", () => {
+  assertFactors(Float64Array.of(1, 1, 0, 1e-160, 0, 2e-160), 3, 2, 2);
+});
+
 Deno.test("qr() full completes Q to an orthonormal basis and R with zero rows", () => {
   const w = normals(15, 2);
   const { q, r, c } = qr(w, { m: 5, n: 3 }, { full: true });

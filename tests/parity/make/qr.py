@@ -52,6 +52,11 @@ def matrices():
     w = normal(17, 9)
     w[0] = 0
     yield "first row zero", w
+    w = np.zeros((6, 3), np.float32)
+    w[0] = 1
+    w[1:, 1] = np.arange(1, 6) * np.float32(1e-22)
+    w[1:, 2] = rng.standard_normal(5)
+    yield "a remainder too small to square in float32", w
 
 
 cases = []
