@@ -2,7 +2,7 @@ import { type Figure, thinFigure } from "../display/figure.ts";
 import { type Displayable, JUPYTER_DISPLAY } from "../display/notebook.ts";
 import { svgFigure } from "../display/svg.ts";
 import type { RunEvent } from "../train/run_event.ts";
-import { RunHandle, type RunState, type StartOptions } from "../train/run_handle.ts";
+import { RunHandle, type StartOptions } from "../train/run_handle.ts";
 import { LiveOutput, settle } from "./show.ts";
 
 /**
@@ -64,14 +64,15 @@ function progressView(figure: Figure): Displayable {
 const DRAWN_POINTS = 400;
 
 /** What the drawing of a run needs of it. */
-export type RunView = Pick<RunHandle, "name" | "config" | "state" | "events">;
+export type RunView = Pick<RunHandle, "name" | "config" | "state" | "events" | "failure">;
 
 /**
  * Loss against steps, with a caption that says how far the run is and how long it still takes.
  *
  * @param ms Time since the start.
  */
-export function progressFigure({ name, config, state, events }: RunView, ms: number): Figure {
+export function progressFigure(run: RunView, ms: number): Figure {
+  const { name, config, state, events } = run;
   const curve = (key: "loss" | "evaluation") => {
     const rows = events.filter((event) => event[key] !== undefined);
     return { x: rows.map(({ step }) => step), y: rows.map((event) => event[key]!) };
@@ -83,7 +84,7 @@ export function progressFigure({ name, config, state, events }: RunView, ms: num
   ];
   const figure = {
     title: `${name}: ${state}`,
-    caption: progressCaption(state, events.at(-1), ms),
+    caption: progressCaption(run, ms),
     panels: [{
       xLabel: "step",
       yLabel: "loss (nats per token)",
@@ -94,11 +95,13 @@ export function progressFigure({ name, config, state, events }: RunView, ms: num
   return thinFigure(figure, DRAWN_POINTS);
 }
 
-function progressCaption(state: RunState, last: RunEvent | undefined, ms: number): string {
-  if (!last) return state === "running" ? "Loading." : "No step was done.";
+function progressCaption({ state, events, failure }: RunView, ms: number): string {
+  const last = events.at(-1);
+  const why = failure ? ` ${failure.name}: ${failure.message}` : "";
+  if (!last) return state === "running" ? "Loading." : `No step was done.${why}`;
   const { step, steps } = last;
   const done = `Step ${step} of ${steps}`;
-  if (state !== "running" || step === 0) return `${done}, ${seconds(ms)}.`;
+  if (state !== "running" || step === 0) return `${done}, ${seconds(ms)}.${why}`;
   return `${done}, ${seconds(ms / step)} a step, ${seconds(ms / step * (steps - step))} left.`;
 }
 

@@ -4,10 +4,12 @@ import { jupyter, type Lab, type LabServer, startLab } from "./lab.ts";
 
 const ignore = browser.ignore || jupyter.ignore;
 const worker = new URL("./busy_worker.ts", import.meta.url).href;
+const model = decodeURIComponent(new URL("../parity/fixtures/llama_tied", import.meta.url).pathname);
+const STEPS = 4000;
 
 const begin = [
   `import { show, start } from "@olora/kit";\nlet kept = 1;`,
-  `const run = start({ steps: 4000, stepMs: 20 }, { worker: new URL("${worker}") });`,
+  `const run = start({ steps: ${STEPS}, stepMs: 20 }, { worker: new URL("${worker}") });`,
 ];
 const end = [
   `kept += 41; console.log("kept", kept, run.state, run.last.step < 4000);`,
@@ -40,10 +42,14 @@ const stepIn = (svg: string) => Number(svg.match(/Step (\d+) of 4000/)![1]);
 
 Deno.test({
   name:
-    "start() in JupyterLab: a Stop ends the waiting cell alone; state and training stay, and run.stop() ends it",
+    "start() in JupyterLab: a Stop ends the cell that waits for a training; state stays, run.stop() ends it",
   ignore,
   async fn() {
-    await withLab([...begin, `run.wait();`, ...end], async (lab) => {
+    const data = await Deno.makeTempFile({ suffix: ".json" });
+    const batches = Array.from({ length: STEPS }, (_, i) => [[1 + i % 7, 2, 3, 4 + i % 5, 5]]);
+    await Deno.writeTextFile(data, JSON.stringify({ batches }));
+    const config = JSON.stringify({ model, data, steps: STEPS, rank: 4, learningRate: 1e-4 });
+    await withLab([begin[0], `const run = start(${config});`, `run.wait();`, ...end], async (lab) => {
       await runAll(lab, [0, 1]);
       const first = stepIn(await lab.picture(1, /Step \d+ of 4000/));
       await lab.run(2);
@@ -57,6 +63,7 @@ Deno.test({
       assertStringIncludes(await lab.output(4), "stopped true");
       await lab.picture(1, /run: stopped/);
     });
+    await Deno.remove(data);
   },
 });
 
