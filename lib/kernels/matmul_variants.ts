@@ -1,3 +1,4 @@
+import type { Contest } from "../gpu/autotune.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { matmulOwn, matmulShare, matmulSum, matmulTile } from "./matmul.ts";
@@ -30,6 +31,14 @@ export interface Product {
 
 /** What products are alike for the choice of a variant. */
 export type MatmulClass = "matmul.skinny" | "matmul.small" | "matmul.medium" | "matmul.large";
+
+/** All classes. */
+export const MATMUL_CLASSES: readonly MatmulClass[] = [
+  "matmul.skinny",
+  "matmul.small",
+  "matmul.medium",
+  "matmul.large",
+];
 
 /** At most 16 rows or columns (adapters' factors); else by multiplications: less than 2²², 2²⁷, or more. */
 export function matmulClass({ m, n, k, batch }: Pick<Product, "m" | "n" | "k" | "batch">): MatmulClass {
@@ -149,4 +158,34 @@ function runTile(gpu: Gpu, product: Product, size: number): void {
   gpu.run(spec, [a, b, partial], { m, n, k, batch, splits, span, accumulate: 0, scale: 1 });
   gpu.run(matmulSum, [partial, c], { size: m * n, batch, splits, ...last });
   partial.dispose();
+}
+
+/** Contests for `autotune`: the products of a decoder's layers, forward and backward, one contest a class. */
+export function matmulContests(gpu: Gpu): Contest[] {
+  const shapes: Record<MatmulClass, Pick<Product, "m" | "n" | "k">> = {
+    "matmul.skinny": { m: 1024, n: 8, k: 256 },
+    "matmul.small": { m: 512, n: 64, k: 64 },
+    "matmul.medium": { m: 1024, n: 256, k: 128 },
+    "matmul.large": { m: 768, n: 768, k: 768 },
+  };
+  return Object.entries(shapes).map(([key, { m, n, k }]) => {
+    const best = defaultMatmulVariant(gpu, key as MatmulClass);
+    const family = best.replace(/\d+$/, "");
+    const candidates = matmulVariants(gpu).filter((name) => name.startsWith(family) && name !== best);
+    const repeats = Math.ceil(2 ** 27 / (m * n * k));
+    return {
+      key,
+      candidates: [best, ...candidates],
+      record(gpu) {
+        for (const [aByK, bByK] of [[false, false], [false, true], [true, true]]) {
+          const [a, b, c] = [gpu.tensor([m, k]), gpu.tensor([n, k]), gpu.tensor([m, n])];
+          gpu.clear(a); // what the pool's last user left may be subnormal, which is slow
+          gpu.clear(b);
+          for (let i = 0; i < repeats; i++) {
+            runMatmul(gpu, { m, n, k, batch: 1, aByK, bByK, a, b, c, accumulate: false, scale: 1 });
+          }
+        }
+      },
+    };
+  });
 }

@@ -1,8 +1,6 @@
 import type { Gpu } from "../gpu/gpu.ts";
-import { defaultMatmulVariant, type MatmulClass } from "../kernels/matmul_variants.ts";
+import { defaultMatmulVariant, MATMUL_CLASSES } from "../kernels/matmul_variants.ts";
 import { defaultAttentionVariant } from "./attention.ts";
-
-const MATMUL: readonly MatmulClass[] = ["matmul.skinny", "matmul.small", "matmul.large"];
 
 /**
  * Enters the default into `gpu.variants` for every kernel family that was not tuned, so that the table says all that
@@ -15,6 +13,6 @@ export function settleVariants(gpu: Gpu): Record<string, string> {
     if (!gpu.variants.has(family)) gpu.variants.set(family, variant);
   };
   settle("attention", defaultAttentionVariant(gpu));
-  for (const kind of MATMUL) settle(kind, defaultMatmulVariant(gpu, kind));
+  for (const kind of MATMUL_CLASSES) settle(kind, defaultMatmulVariant(gpu, kind));
   return Object.fromEntries([...gpu.variants].sort());
 }
