@@ -14,6 +14,45 @@ export type { GpuFeature, KernelSpec, UniformType } from "./lib/gpu/kernel.ts";
 export type { BufferPool, Slab } from "./lib/gpu/pool.ts";
 export type { AdapterPreference } from "./lib/gpu/preference.ts";
 export { Tensor } from "./lib/gpu/tensor.ts";
+export { qr, qrAll, type QrOptions, type QrResult } from "./lib/linalg/qr.ts";
+export type { DecoderConfig } from "./lib/io/model_config.ts";
+export type { Tokenizer } from "./lib/io/tokenizer.ts";
+export { type PeftAdapter, type PeftConfig, type PeftFactors } from "./lib/io/peft_format.ts";
+export { readPeftAdapter, writePeftAdapter } from "./lib/io/peft.ts";
+export { loadModel, type LoadOptions, Model } from "./lib/nn/model.ts";
+export type { Branch, Changes, DecoderWeights } from "./lib/nn/decoder.ts";
+export type { Variable } from "./lib/autograd/tape.ts";
+export type { LinearAttributes } from "./lib/autograd/linear.ts";
+export { Parameters } from "./lib/autograd/parameters.ts";
+export type { AdamwSettings } from "./lib/ops/adamw.ts";
+export type { TokenRow } from "./lib/datasets/encode.ts";
+export { padded, score, type ScoreOptions, type TokenBatch } from "./lib/nn/score.ts";
+export { generate, type GenerateOptions } from "./lib/nn/generate.ts";
+export { Adapter, type AdapterBranch, type AdapterConfig } from "./lib/adapters/adapter.ts";
+export { attach, type AttachOptions } from "./lib/adapters/attach.ts";
+export { methodNames } from "./lib/adapters/methods.ts";
+export { loadAdapter, saveAdapter, saveModel } from "./lib/adapters/save.ts";
+export { type Batch, batches, batchesInOrder, type BatchOptions } from "./lib/datasets/batches.ts";
+export { type Dataset, type DatasetOptions, loadDataset } from "./lib/datasets/load.ts";
+export { loadMultipleChoice, type MultipleChoiceItem } from "./lib/datasets/multiple_choice.ts";
+export {
+  type ChoiceScore,
+  type EvaluateOptions,
+  type Loss,
+  meanLoss,
+  multipleChoice,
+  perplexity,
+} from "./lib/train/evaluate.ts";
+export {
+  type CheckpointState,
+  readCheckpoint,
+  restoreCheckpoint,
+  saveCheckpoint,
+} from "./lib/train/checkpoint.ts";
+export { type LoopOptions, train } from "./lib/train/loop.ts";
+export { AdamW } from "./lib/optim/adamw.ts";
+export { type Schedule, scheduleFactor } from "./lib/optim/schedule.ts";
+export { DivergedError, type StepRecord, Trainer, type TrainOptions } from "./lib/train/train.ts";
 export {
   convergenceFigure,
   convergenceTable,

@@ -79,12 +79,19 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
   return adapter;
 }
 
-/** Writes the model with what is attached to it in place of its own weights, in f32. */
-async function saveModel(model: Model, folder: string): Promise<void> {
+/**
+ * Writes a model folder with what is trained in place of the model's own weights ("full"), rounded to `dtype`, and the
+ * files of its tokenizer.
+ */
+export async function saveModel(
+  model: Model,
+  folder: string,
+  dtype: "f32" | "f16" | "bf16" = "f32",
+): Promise<void> {
   const tensors = new Map<string, HostTensor>();
   for (const [name, shape] of expectedTensors(model.config)) {
     const tensor = model.changes?.weight(name)?.value ?? model.weights.get(name)!;
-    tensors.set(name, hostTensor(shape, await model.gpu.read(tensor)));
+    tensors.set(name, hostTensor(shape, await model.gpu.read(tensor), dtype));
   }
   for (const name of ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]) {
     const text = await readTextIfAny(`${model.source.folder}/${name}`);
@@ -93,7 +100,7 @@ async function saveModel(model: Model, folder: string): Promise<void> {
   await writeSafetensors(`${folder}/model.safetensors`, tensors, { format: "pt" });
   await writeFileAtomic(
     `${folder}/config.json`,
-    JSON.stringify(modelConfigJson(model.config, "f32"), null, 2) + "\n",
+    JSON.stringify(modelConfigJson(model.config, dtype), null, 2) + "\n",
   );
 }
 

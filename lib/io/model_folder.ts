@@ -1,10 +1,15 @@
 import { readTextIfAny } from "./json_file.ts";
 
 /** The models that come with the kit, by the name that stands for each. */
-const EMBEDDED: Readonly<Record<string, string>> = { tiny: "../../data/tiny/base-0" };
+const EMBEDDED: Readonly<Record<string, string>> = {
+  "tiny": "../../data/tiny",
+  "tiny:2": "../../data/tiny/seed-2",
+  "tiny:3": "../../data/tiny/seed-3",
+};
 
 /**
- * The folder that a model's specification stands for: "tiny" (the model that comes with the kit), or a path of
+ * The folder that a model's specification stands for: "tiny" (the model that comes with the kit; "tiny:2" and
+ * "tiny:3" are the same from other seeds), or a path of
  * a Hugging Face model folder.
  *
  * @returns A path.

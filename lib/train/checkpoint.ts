@@ -5,7 +5,7 @@ import { writeFileAtomic } from "../io/atomic.ts";
 import type { Trainer } from "./train.ts";
 
 /** Where a training stands, beside its numbers. */
-interface State {
+export interface CheckpointState {
   readonly identity: string;
   readonly step: number;
   readonly tokens: number;
@@ -32,7 +32,7 @@ export async function saveCheckpoint(folder: string, trainer: Trainer, identity:
     tensors.set(name, hostTensor(tensor.shape, await gpu.read(tensor)));
   }
   await writeSafetensors(`${aside}/numbers.safetensors`, tensors);
-  const state: State = {
+  const state: CheckpointState = {
     identity,
     step: trainer.step,
     tokens: trainer.tokens,
@@ -47,10 +47,12 @@ export async function saveCheckpoint(folder: string, trainer: Trainer, identity:
 }
 
 /** What a stored checkpoint says of its place, or undefined where there is none. */
-export async function readCheckpoint(folder: string): Promise<(State & { folder: string }) | undefined> {
+export async function readCheckpoint(
+  folder: string,
+): Promise<(CheckpointState & { folder: string }) | undefined> {
   for (const place of [folder, `${folder}.old`]) {
     if (await readTextIfAny(`${place}/state.json`) === undefined) continue;
-    const state = await readJson(`${place}/state.json`) as unknown as State;
+    const state = await readJson(`${place}/state.json`) as unknown as CheckpointState;
     return { ...state, folder: place };
   }
 }
