@@ -6,10 +6,15 @@ import type { Trainer } from "./train.ts";
 
 /** Where a training stands, beside its numbers. */
 export interface CheckpointState {
+  /** What determines the run. */
   readonly identity: string;
+  /** Updates done. */
   readonly step: number;
+  /** Tokens predicted so far. */
   readonly tokens: number;
+  /** Batches drawn so far. */
   readonly position: number;
+  /** Kernel variant by family. */
   readonly variants: readonly (readonly [string, string])[];
 }
 
