@@ -9,10 +9,10 @@ export { type HostTensor, hostTensor, toFloat32 } from "./lib/core/host_tensor.t
 export { Rng, threefry2x32 } from "./lib/core/rng.ts";
 export { bindAxes, type Shape, size } from "./lib/core/shape.ts";
 export { type DeviceOptions, listAdapters, openDevice } from "./lib/gpu/device.ts";
-export { type AdapterInfo, Gpu } from "./lib/gpu/gpu.ts";
+export { Gpu } from "./lib/gpu/gpu.ts";
 export type { GpuFeature, KernelSpec, UniformType } from "./lib/gpu/kernel.ts";
 export type { BufferPool, Slab } from "./lib/gpu/pool.ts";
-export type { AdapterPreference } from "./lib/gpu/preference.ts";
+export type { AdapterInfo, AdapterPreference } from "./lib/gpu/preference.ts";
 export { Tensor } from "./lib/gpu/tensor.ts";
 export { qr, qrAll, type QrOptions, type QrResult } from "./lib/linalg/qr.ts";
 export type { DecoderConfig } from "./lib/io/model_config.ts";

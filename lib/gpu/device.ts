@@ -68,6 +68,11 @@ export async function listAdapters(): Promise<GPUAdapter[]> {
   );
 }
 
+/** Restarting matters: a process whose Vulkan loader failed once never sees an adapter again. */
+const CURE =
+  "install a GPU driver (Debian, Ubuntu: apt-get install -y libvulkan1 mesa-vulkan-drivers) and restart " +
+  "this process or notebook kernel; `deno task setup` says what is missing";
+
 async function findAdapter(wanted: AdapterPreference): Promise<GPUAdapter> {
   silenceLoader();
   const adapters = await listAdapters();
@@ -80,7 +85,8 @@ async function findAdapter(wanted: AdapterPreference): Promise<GPUAdapter> {
   });
   if (fits) return fits;
   const found = adapters.map(({ info }) => adapterName(info)).join(", ") || "none";
-  throw new GpuError(`Cannot open a GPU: asked for adapter "${wanted}", found ${found}`);
+  const cure = adapters.length ? "" : `; ${CURE}`;
+  throw new GpuError(`Cannot open a GPU: asked for adapter "${wanted}", found ${found}${cure}`);
 }
 
 /** Mesa complains on stderr when this is not set, whatever it points to. */

@@ -5,20 +5,9 @@ import { widen } from "../core/half.ts";
 import { type Shape, size } from "../core/shape.ts";
 import { DeviceErrors } from "./device_errors.ts";
 import { type GpuFeature, kernelCode, kernelKey, type KernelSpec } from "./kernel.ts";
+import type { AdapterInfo } from "./preference.ts";
 import { BufferPool } from "./pool.ts";
 import { Tensor } from "./tensor.ts";
-
-/** What an adapter says of itself. */
-export interface AdapterInfo {
-  /** Description, or vendor and architecture where there is none. */
-  readonly name: string;
-  /** True for drivers that compute on the CPU. */
-  readonly isSoftware: boolean;
-  /** Invocations of a subgroup where all subgroups are of one size, else 0. */
-  readonly subgroupSize: number;
-  /** Whether this engine's WGSL wants `enable subgroups;`. */
-  readonly enableSubgroups: boolean;
-}
 
 interface Pipeline {
   readonly pipeline: GPUComputePipeline;

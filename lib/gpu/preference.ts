@@ -1,6 +1,18 @@
 /** Which adapter to open: a kind, or a part of the adapter's name (case does not matter). */
 export type AdapterPreference = "any" | "hardware" | "software" | (string & Record<never, never>);
 
+/** What an adapter says of itself. */
+export interface AdapterInfo {
+  /** Description, or vendor and architecture where there is none. */
+  readonly name: string;
+  /** True for drivers that compute on the CPU. */
+  readonly isSoftware: boolean;
+  /** Invocations of a subgroup where all subgroups are of one size, else 0. */
+  readonly subgroupSize: number;
+  /** Whether this engine's WGSL wants `enable subgroups;`. */
+  readonly enableSubgroups: boolean;
+}
+
 /**
  * The environment variable `name`, or undefined where there is no environment or no permission to read it.
  * Goes through Node's `process`, which Deno has as well and a browser has not.
