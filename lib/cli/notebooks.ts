@@ -15,7 +15,11 @@ import { ensureJupyter, installKernel } from "./jupyter.ts";
  * @returns The executed notebook's JSON.
  * @throws {Error} If a cell fails, with the cell's own error.
  */
-export async function executeNotebook(path: string, jupyter: string, kernels: string): Promise<string> {
+export async function executeNotebook(
+  path: string,
+  jupyter: string,
+  kernels: string,
+): Promise<string> {
   const args = ["nbconvert", "--to", "notebook", "--execute", "--stdout"];
   // Times of day would make every execution a difference; a training may take longer than nbconvert's 30 s start.
   args.push("--ExecutePreprocessor.record_timing=False", "--ExecutePreprocessor.timeout=-1");

@@ -1,7 +1,6 @@
 import { type Figure, thinFigure } from "../display/figure.ts";
 import { type Displayable, JUPYTER_DISPLAY } from "../display/notebook.ts";
 import { svgFigure } from "../display/svg.ts";
-import type { RunEvent } from "../train/run_event.ts";
 import { RunHandle, type StartOptions } from "../train/run_handle.ts";
 import { LiveOutput, settle } from "./show.ts";
 
@@ -42,12 +41,11 @@ export class NotebookRun extends RunHandle {
    * and imports nothing before it.
    *
    * @param ms Time to wait at most; unlimited by default.
-   * @returns The last event.
    * @throws {Error} If the run failed, with its message.
    */
-  override wait(ms?: number): RunEvent | undefined {
+  override wait(ms?: number): void {
     try {
-      return super.wait(ms);
+      super.wait(ms);
     } finally {
       settle();
     }

@@ -118,33 +118,30 @@ export class RunHandle implements Disposable {
    * wait and not the run, provided that nothing was awaited earlier in the same cell.
    *
    * @param ms Time to wait at most; unlimited by default.
-   * @returns The last event.
    * @throws {Error} If the run failed, with its message.
    */
-  wait(ms: number = Infinity): RunEvent | undefined {
+  wait(ms: number = Infinity): void {
     this.#watch();
     const until = performance.now() + ms;
     while (this.state === "running") {
       const left = until - performance.now();
-      if (left <= 0) return this.last;
+      if (left <= 0) return;
       this.#channel.sleep(Math.min(TICK_MS, left));
       this.#tell();
     }
     this.#tell();
     const failure = this.#seen.failure;
     if (failure) throw Object.assign(new Error(failure.message), { name: failure.name });
-    return this.last;
   }
 
   /**
    * Asks the training to stop after its current step, and waits until it has written its checkpoint.
    *
-   * @returns The last event.
    * @throws {Error} If the run failed, with its message.
    */
-  stop(): RunEvent | undefined {
+  stop(): void {
     this.#channel.requestStop();
-    return this.wait();
+    this.wait();
   }
 
   /** Stops the run, and ends its Worker if it does not answer within 30 s. */
