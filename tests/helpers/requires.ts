@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 
-/** What a suite may need. */
+/** What a suite may need; `python` is one that has PEFT. */
 export type Tool = "chromium" | "jupyter" | "python";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -25,10 +25,16 @@ function inVenv(program: string): string {
   return `${root}.venv/${Deno.build.os === "windows" ? "Scripts" : "bin"}/${program}`;
 }
 
+const probes: Record<Tool, string[]> = {
+  chromium: ["--version"],
+  jupyter: ["lab", "--version"],
+  python: ["-c", "import peft"],
+};
+
 function answers(tool: Tool, program: string): boolean {
-  const args = tool === "jupyter" ? ["lab", "--version"] : ["--version"];
   try {
-    return new Deno.Command(program, { args, stdout: "null", stderr: "null" }).outputSync().success;
+    return new Deno.Command(program, { args: probes[tool], stdout: "null", stderr: "null" }).outputSync()
+      .success;
   } catch {
     return false;
   }

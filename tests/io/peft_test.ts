@@ -14,7 +14,7 @@ import type { PeftAdapter, PeftConfig, PeftFactors } from "../../lib/io/peft_for
 import { writeSafetensors } from "../../lib/io/safetensors.ts";
 import { linearModules } from "../../lib/io/weights.ts";
 import { bound, expectClose } from "../helpers/close.ts";
-import { peftPython } from "./peft_python.ts";
+import { requires } from "../helpers/requires.ts";
 import { referenceData } from "./reference_data.ts";
 
 const MODEL = parseModelConfig({
@@ -212,7 +212,7 @@ Deno.test({
   },
 });
 
-const python = peftPython();
+const python = requires("python");
 Deno.test({
   name: "writePeftAdapter() folders are read by PEFT with the same factors and scales",
   ignore: python.ignore,
