@@ -65,7 +65,8 @@ export const linearRule: Rule<LinearAttributes, Saved> = {
     let dx: Tensor | undefined;
     if (x.needed) {
       using again = weight ? undefined : merge(gpu, inputs, { adapter });
-      dx = matmul(gpu, "nn", dy, weight ?? again ?? w.value);
+      const into = dropped ? undefined : x.gradient;
+      dx = matmul(gpu, "nn", dy, weight ?? again ?? w.value, into ? { into, accumulate: true } : {});
     }
     if (!adapter) return [dx, dw];
     const { scale } = adapter;

@@ -30,6 +30,11 @@ export interface InputUse {
   readonly needed: boolean;
   /** If present the gradient must be added here, and nothing returned for this input. */
   readonly sink?: Tensor;
+  /**
+   * In the backward pass: what later operations made of this input's gradient so far, owned by the tape. A rule may add
+   * its own part to it and return it, which spares a sum.
+   */
+  readonly gradient?: Tensor;
 }
 
 /**
@@ -61,7 +66,10 @@ interface Node {
   readonly inputs: readonly Variable[];
   readonly outputs: readonly Variable[];
   readonly scratch: readonly Tensor[];
-  readonly backward: (gradients: readonly (Tensor | undefined)[]) => readonly (Tensor | undefined)[];
+  readonly backward: (
+    gradients: readonly (Tensor | undefined)[],
+    sofar: readonly (Tensor | undefined)[],
+  ) => readonly (Tensor | undefined)[];
 }
 
 /**
@@ -103,7 +111,10 @@ export class Tape implements Disposable {
       inputs,
       outputs: made,
       scratch,
-      backward: (gradients) => rule.backward(this.#gpu, gradients, uses, saved, attributes),
+      backward: (gradients, sofar) => {
+        const inputs = uses.map((use, i) => sofar[i] ? { ...use, gradient: sofar[i] } : use);
+        return rule.backward(this.#gpu, gradients, inputs, saved, attributes);
+      },
     });
     return made;
   }
@@ -131,7 +142,12 @@ export class Tape implements Disposable {
     for (const node of this.#nodes.splice(0).reverse()) {
       if (node.outputs.some((made) => made.needsGradient && gradients.has(made))) {
         const incoming = node.outputs.map((made) => gradients.get(made));
-        node.backward(incoming).forEach((made, i) => {
+        // A gradient with one holder is this input's alone, so it may be added to in place.
+        const sofar = node.inputs.map((input) => {
+          const gradient = gradients.get(input);
+          return gradient && holders.get(gradient) === 1 ? gradient : undefined;
+        });
+        node.backward(incoming, sofar).forEach((made, i) => {
           const input = node.inputs[i];
           if (!made) return;
           if (input.sink) {
@@ -141,6 +157,7 @@ export class Tape implements Disposable {
             return;
           }
           const before = gradients.get(input);
+          if (before === made) return;
           const sum = before ? this.#add(before, made) : made;
           holders.set(sum, (holders.get(sum) ?? 0) + 1);
           gradients.set(input, sum);
