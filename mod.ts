@@ -95,6 +95,7 @@ export {
 export { svgFigure } from "./lib/display/svg.ts";
 export { type Cell, htmlTable, markdownTable, type Table, textTable } from "./lib/display/table.ts";
 export { convergenceVerdicts, replicationNote, textVerdicts, type Verdict } from "./lib/display/verdicts.ts";
+export { replace } from "./lib/cli/replace.ts";
 export { show, type Showable } from "./lib/cli/show.ts";
 export { NotebookRun, start } from "./lib/cli/start.ts";
 export type { RunFailure } from "./lib/train/channel.ts";
