@@ -26,6 +26,7 @@ export type { LinearAttributes } from "./lib/autograd/linear.ts";
 export { Parameters } from "./lib/autograd/parameters.ts";
 export type { AdamwSettings } from "./lib/ops/adamw.ts";
 export type { TokenRow } from "./lib/datasets/encode.ts";
+export { type Permutations, permuteWeight, randomPermutations } from "./lib/nn/permute.ts";
 export { padded, score, type ScoreOptions, type TokenBatch } from "./lib/nn/score.ts";
 export { generate, type GenerateOptions } from "./lib/nn/generate.ts";
 export { Adapter, type AdapterBranch, type AdapterConfig } from "./lib/adapters/adapter.ts";

@@ -8,6 +8,7 @@ import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
 import { checkTensors, expectedTensors } from "../io/weights.ts";
 import { rotaryTable } from "../ops/rotary.ts";
 import type { Changes, DecoderWeights } from "./decoder.ts";
+import { permuteWeight, randomPermutations } from "./permute.ts";
 
 /** A pretrained decoder on the device. Its weights are never changed. */
 export class Model implements DecoderWeights, Disposable {
@@ -54,6 +55,8 @@ export class Model implements DecoderWeights, Disposable {
 export interface LoadOptions {
   /** Device to load to. */
   gpu: Gpu;
+  /** Seed of `randomPermutations` to load the weights in: the same function with its features in another order. */
+  permutation?: number;
   /** Called after each tensor with the bytes loaded and the bytes in all. */
   onProgress?: (done: number, total: number) => void;
 }
@@ -74,7 +77,10 @@ export interface LoadOptions {
  * console.log(model.config.layers);
  * ```
  */
-export async function loadModel(name: string, { gpu, onProgress }: LoadOptions): Promise<Model> {
+export async function loadModel(
+  name: string,
+  { gpu, permutation, onProgress }: LoadOptions,
+): Promise<Model> {
   const folder = await resolveModel(name);
   const config = await readModelConfig(folder);
   const tokenizer = await loadTokenizer(folder).catch((error) => {
@@ -85,11 +91,13 @@ export async function loadModel(name: string, { gpu, onProgress }: LoadOptions):
   checkTensors(config, file.tensors, folder);
   const names = [...expectedTensors(config).keys()];
   const total = names.reduce((sum, name) => sum + file.tensors.get(name)!.byteLength, 0);
+  const orders = permutation === undefined ? undefined : randomPermutations(config, permutation);
   const weights = new Map<string, Tensor>();
   let done = 0;
   try {
     for (const name of names) {
-      const host = await file.read(name);
+      const read = await file.read(name);
+      const host = orders ? permuteWeight(name, read, orders) : read;
       const stored = host.shape.length === 1 ? hostTensor(host.shape, toFloat32(host)) : host;
       weights.set(name, gpu.keep(gpu.uploadHost(stored)));
       done += host.bytes.length;

@@ -1,0 +1,122 @@
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
+import { linearModules } from "../../lib/io/weights.ts";
+import { loadModel, type Model } from "../../lib/nn/model.ts";
+import { score } from "../../lib/nn/score.ts";
+import { batches } from "../../lib/datasets/batches.ts";
+import { parseDataset } from "../../lib/datasets/load.ts";
+import { Trainer } from "../../lib/train/train.ts";
+import { testDevice } from "../helpers/device.ts";
+import { batches as fixtureBatches, expected, modelFolder } from "../helpers/fixtures.ts";
+
+async function load(): Promise<Model> {
+  return await loadModel(modelFolder("llama_untied")!, { gpu: await testDevice() });
+}
+
+const METHODS: AttachOptions[] = [
+  { method: "olora", rank: 4, targets: "all-linear" },
+  { method: "olora", rank: 2, alpha: 6, freeze: "A" },
+  { method: "olora", rank: 2, freeze: "B", targets: ".*layers\\.1.*up_proj" },
+  { method: "lora", rank: 3, dropout: 0.3 },
+  { method: "full" },
+  { method: "full", targets: ["o_proj"] },
+];
+
+for (const options of METHODS) {
+  Deno.test(`attach() with ${JSON.stringify(options)} starts at the base, and detach() gives it back bit for bit`, async () => {
+    using model = await load();
+    const { ids } = await expected("llama_untied");
+    const base = await score(model, ids);
+    using adapter = await attach(model, options);
+    const start = await score(model, ids);
+    start.forEach((row, i) => row.forEach((nats, t) => assertAlmostEquals(nats, base[i][t], 1e-5)));
+    const data = parseDataset(JSON.stringify({ batches: await fixtureBatches("llama_untied") }), "b.json");
+    {
+      using trainer = new Trainer(adapter, batches(data, { batchSize: 1, seqLen: 1, seed: 0 }), {
+        steps: 3,
+        learningRate: 1e-2,
+      });
+      await Array.fromAsync(trainer.run());
+    }
+    const trained = await score(model, ids);
+    assert(trained.some((row, i) => row.some((nats, t) => nats !== start[i][t])));
+    assertEquals(await score(model, ids, { changes: null }), base);
+    adapter.detach();
+    assertEquals(await score(model, ids), base);
+    adapter.reattach();
+    assertEquals(await score(model, ids), trained);
+  });
+}
+
+Deno.test("attach() counts r (m + n) parameters for each layer, r n with B frozen, r m with A frozen", async () => {
+  using model = await load();
+  const shapes = [...linearModules(model.config).values()];
+  for (
+    const [freeze, count] of [
+      [undefined, (m: number, n: number) => m + n],
+      ["B", (_m: number, n: number) => n],
+      ["A", (m: number) => m],
+    ] as const
+  ) {
+    using adapter = await attach(model, {
+      method: "olora",
+      rank: 3,
+      targets: "all-linear",
+      ...(freeze && { freeze }),
+    });
+    assertEquals(adapter.trainable, 3 * shapes.reduce((sum, { out, in: n }) => sum + count(out, n), 0));
+  }
+});
+
+Deno.test("attach() refuses what cannot be, before anything is allocated", async () => {
+  using model = await load();
+  const { liveBytes } = model.gpu;
+  const refusals: [AttachOptions, string][] = [
+    [
+      { rank: 96, targets: "all-linear" },
+      "Cannot attach adapter with rank 96: expected rank <= min(out, in) =",
+    ],
+    [{ rank: 0 }, "rank 0: expected a whole number >= 1"],
+    [{ rank: 1.5 }, "rank 1.5"],
+    [{ alpha: NaN }, "alpha NaN"],
+    [{ method: "olara" }, 'Cannot use method "olara": expected one of olora, lora, full'],
+    [{ targets: ["q_proj", "r_proj"] }, 'Cannot adapt "r_proj": no layer of that name'],
+    [{ targets: "lm_head" }, 'Cannot adapt "lm_head"'],
+    [{ dropout: 1 }, "dropout 1: expected 0 <= dropout < 1"],
+    [{ seed: -1 }, "seed -1"],
+    [{ method: "lora", freeze: "B" }, 'freeze "B"'],
+    [{ method: "full", freeze: "A" }, 'freeze "A"'],
+    [{ method: "full", dropout: 0.5 }, "dropout 0.5"],
+  ];
+  for (const [options, message] of refusals) {
+    await assertRejects(() => attach(model, options), RangeError, message);
+    assertEquals(model.gpu.liveBytes, liveBytes);
+    assertEquals(model.changes, undefined);
+  }
+});
+
+Deno.test("attach() names the layer whose weight is not finite, and frees what it made", async () => {
+  using model = await load();
+  const { gpu } = model;
+  const name = "model.layers.1.self_attn.v_proj";
+  const weight = model.weights.get(`${name}.weight`)!;
+  const values = await gpu.read(weight);
+  values[5] = NaN;
+  gpu.write(weight, values);
+  const { liveBytes } = gpu;
+  await assertRejects(() => attach(model, { method: "olora", rank: 2 }), RangeError, `Cannot factor ${name}`);
+  assertEquals(gpu.liveBytes, liveBytes);
+});
+
+Deno.test("attach() starts lora the same whichever layers are adapted, and differently for another seed", async () => {
+  using model = await load();
+  const read = async (targets: string[], seed: number) => {
+    using adapter = await attach(model, { method: "lora", rank: 2, targets, seed });
+    return await model.gpu.read(adapter.parameters.get("model.layers.1.self_attn.v_proj.a")!.value);
+  };
+  const alone = await read(["v_proj"], 1);
+  assertEquals(await read(["q_proj", "v_proj"], 1), alone);
+  assert((await read(["v_proj"], 2)).some((value, i) => value !== alone[i]));
+  const limit = 1 / Math.sqrt(model.config.width);
+  assert(alone.every((value) => Math.abs(value) <= limit));
+});
