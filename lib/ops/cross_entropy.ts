@@ -1,7 +1,7 @@
 import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { crossEntropy as kernel } from "../kernels/cross_entropy.ts";
+import { crossEntropy as hardware, crossEntropySoftware } from "../kernels/cross_entropy.ts";
 import { matmul } from "./matmul.ts";
 
 /** Options of `crossEntropy`. */
@@ -60,6 +60,7 @@ export function crossEntropy(
   const nll = gpu.tensor([n]);
   const dx = options.dx ? gpu.tensor([n, d]) : undefined;
   const step = rowsOfChunk(n, d, v, chunkBytes);
+  const kernel = gpu.info.isSoftware ? crossEntropySoftware : hardware;
   using chunk = gpu.tensor([step, v]);
   for (let first = 0; first < n; first += step) {
     const rows = Math.min(step, n - first);

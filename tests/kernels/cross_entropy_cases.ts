@@ -1,17 +1,33 @@
 import { Rng } from "../../lib/core/rng.ts";
 import type { Gpu } from "../../lib/gpu/gpu.ts";
-import { crossEntropy as kernel } from "../../lib/kernels/cross_entropy.ts";
+import { crossEntropy as hardware, crossEntropySoftware } from "../../lib/kernels/cross_entropy.ts";
 import { crossEntropy } from "../../lib/ops/cross_entropy.ts";
 import { crossEntropy as twin, crossEntropyBackward } from "../../lib/reference/cross_entropy.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
 import { bound, EPS, EXP_GRANT, expectClose, LOG_GRANT } from "../helpers/close.ts";
 import type { KernelCase } from "../helpers/kernel_case.ts";
 
-/** Kernel alone: rows that begin at each place of a vector; as many vectors as a workgroup has lanes, ±1. */
-const ROWS = [[1, 1], [5, 1], [3, 2], [4, 3], [5, 7], [7, 97], [3, 252], [3, 255], [3, 256], [3, 257], [
-  2,
-  2049,
-], [0, 9]];
+const KERNELS = [hardware, crossEntropySoftware];
+
+/** Kernels alone: rows that begin at each place of a vector; as many vectors as a workgroup has lanes (8, 128), ±1. */
+const ROWS = [
+  [1, 1],
+  [5, 1],
+  [3, 2],
+  [4, 3],
+  [5, 7],
+  [7, 97],
+  [3, 28],
+  [3, 31],
+  [3, 32],
+  [3, 33],
+  [2, 508],
+  [2, 511],
+  [2, 512],
+  [2, 513],
+  [1, 2049],
+  [0, 9],
+];
 
 const kernelCases: KernelCase[] = ROWS.flatMap(([n, v]) =>
   [1, 200].map((spread) => ({
@@ -22,14 +38,21 @@ const kernelCases: KernelCase[] = ROWS.flatMap(([n, v]) =>
       const data = Float32Array.from({ length: n * v }, () => spread * rng.normal());
       // Every third row is masked.
       const labels = Int32Array.from({ length: n }, (_, i) => i % 3 === 2 ? -1 : rng.below(v));
-      using targets = gpu.upload(labels, [n]);
-      using logits = gpu.upload(data, [n, v]);
-      using nll = gpu.tensor([n]);
       const scale = 0.75;
-      gpu.run(kernel, [targets, logits, nll], { first: 0, rows: n, v, gradient: 1, scale });
       const exact = twinOf(Float64Array.from(data), identity(v), labels, { n, d: v, v }, scale);
-      expectClose(await gpu.read(nll), exact.nll, exact.nllBound(() => 0), "nll");
-      expectClose(await gpu.read(logits), exact.dx, exact.gradientBound(() => 0), "gradient of the logits");
+      using targets = gpu.upload(labels, [n]);
+      for (const kernel of KERNELS) {
+        using logits = gpu.upload(data, [n, v]);
+        using nll = gpu.tensor([n]);
+        gpu.run(kernel, [targets, logits, nll], { first: 0, rows: n, v, gradient: 1, scale });
+        expectClose(await gpu.read(nll), exact.nll, exact.nllBound(() => 0), `nll, ${kernel.name}`);
+        expectClose(
+          await gpu.read(logits),
+          exact.dx,
+          exact.gradientBound(() => 0),
+          `gradient of the logits, ${kernel.name}`,
+        );
+      }
     },
   }))
 );
@@ -96,9 +119,9 @@ const opCases: KernelCase[] = SHAPES.flatMap(([n, d, v, chunk]) =>
   }))
 );
 
-const brokenCase: KernelCase = {
+const brokenCases: KernelCase[] = KERNELS.map((kernel) => ({
   kernel: "cross_entropy",
-  name: "a logit that is not finite and a target past the end make their rows NaN",
+  name: `a logit that is not finite and a target past the end make their rows NaN, ${kernel.name}`,
   async run(gpu: Gpu) {
     const v = 5;
     const data = new Float32Array(6 * v);
@@ -110,24 +133,20 @@ const brokenCase: KernelCase = {
     using nll = gpu.tensor([6]);
     gpu.run(kernel, [targets, logits, nll], { first: 0, rows: 6, v, gradient: 1, scale: 1 });
     const found = await gpu.read(nll);
-    expectClose(found.subarray(1), new Float64Array(5).fill(NaN), 0, "nll");
+    const nan = (length: number) => new Float64Array(length).fill(NaN);
+    expectClose(found.subarray(1), nan(5), 0, "nll");
     expectClose(
       found.subarray(0, 1),
       [Math.log(v)],
       bound(v, [Math.log(v)], EXP_GRANT + LOG_GRANT),
       "nll[0]",
     );
-    expectClose(
-      (await gpu.read(logits)).subarray(v),
-      new Float64Array(5 * v).fill(NaN),
-      0,
-      "gradient of the logits",
-    );
+    expectClose((await gpu.read(logits)).subarray(v), nan(5 * v), 0, "gradient of the logits");
   },
-};
+}));
 
 /** Cross-entropy against its twin, the kernel alone and with its matrix products. */
-export const cases: KernelCase[] = [...kernelCases, ...opCases, brokenCase];
+export const cases: KernelCase[] = [...kernelCases, ...opCases, ...brokenCases];
 
 /** The twin's results with the bounds that the kernel's spec states, given what the logits of a row are off by. */
 function twinOf(
