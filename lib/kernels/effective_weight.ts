@@ -1,13 +1,12 @@
 import type { DType } from "../core/dtype.ts";
-import type { KernelSpec } from "../gpu/kernel.ts";
+import { type KernelSpec, linearGrid } from "../gpu/kernel.ts";
 import source from "./effective_weight.wgsl" with { type: "text" };
 
 const FORMATS: Partial<Record<DType, number>> = { f32: 0, f16: 1, bf16: 2 };
 
 /**
- * `y = w + s (B A − B₀ A₀)` with w stored in `dtype`; equals w bit for bit where B = B₀ and A = A₀.
- *
- * Error: eps |w| + eps √(2 r) s Σ (|b − b₀| |a| + |b₀| |a − a₀|).
+ * W stored in `dtype` as f32, and the factors of what an adapter has moved by. Widening is exact; a difference has an
+ * error of eps / 2 of itself.
  */
 export function effectiveWeightSpec(dtype: DType): KernelSpec {
   const format = FORMATS[dtype];
@@ -17,12 +16,12 @@ export function effectiveWeightSpec(dtype: DType): KernelSpec {
   return {
     name: "effective_weight",
     source,
-    storage: ["read", "read", "read", "read", "read", "read_write"],
-    uniforms: [["out", "u32"], ["in", "u32"], ["r", "u32"], ["start", "u32"], ["trained", "u32"], [
-      "s",
-      "f32",
-    ]],
+    storage: ["read", "read", "read", "read", "read", "read_write", "read_write", "read_write"],
+    uniforms: [["out", "u32"], ["in", "u32"], ["r", "u32"]],
     consts: { FORMAT: format },
-    workgroups: (u) => [Math.ceil(u.in / 128), Math.ceil(u.out / 4), 1],
+    workgroups: (u) => {
+      const size = u.out * u.in;
+      return linearGrid(Math.ceil(Math.max(size / 2, u.out * u.r, u.r * u.in) / 64));
+    },
   };
 }

@@ -2,6 +2,7 @@ import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { effectiveWeightSpec } from "../kernels/effective_weight.ts";
+import { matmul } from "./matmul.ts";
 
 /** The low-rank part of an effective weight: s (B A − B₀ A₀); factors that are absent count as zero. */
 export interface LowRank {
@@ -14,10 +15,12 @@ export interface LowRank {
 }
 
 /**
- * `W + s (B A − B₀ A₀)` as f32 `[out, in]`, from W stored as f32, f16 or bf16. Where B = B₀ and A = A₀ it is W bit
- * for bit, as the kernel sums (b − b₀) a + b₀ (a − a₀).
+ * `W + s (B A − B₀ A₀)` as f32 `[out, in]`, from W stored as f32, f16 or bf16.
  *
- * Source: the residual form of arXiv:2406.01775 rearranged (DESIGN: base weights are immutable); own construction.
+ * With both pairs of factors it is W + s ([B − B₀, B₀] [A; A − A₀]), one product with K = 2 r that is zero where B = B₀
+ * and A = A₀, so the result then equals W. Error: eps |w| + eps √(2 r) s Σ (|b − b₀| |a| + |b₀| |a − a₀|).
+ *
+ * Source: the residual form of arXiv:2406.01775 rearranged (base weights are immutable here); own construction.
  */
 export function effectiveWeight(gpu: Gpu, w: Tensor, lowRank?: LowRank): Tensor {
   const { trained, start, scale = 0 } = lowRank ?? {};
@@ -26,21 +29,16 @@ export function effectiveWeight(gpu: Gpu, w: Tensor, lowRank?: LowRank): Tensor 
     ...(trained && { "a [r, in]": trained.a.shape, "b [out, r]": trained.b.shape }),
     ...(start && { "a0 [r, in]": start.a.shape, "b0 [out, r]": start.b.shape }),
   });
+  const { out, in: width, r = 0 } = axes;
   const y = gpu.tensor(w.shape);
-  gpu.run(effectiveWeightSpec(w.dtype), [
-    w,
-    trained?.a ?? w,
-    trained?.b ?? w,
-    start?.a ?? w,
-    start?.b ?? w,
-    y,
-  ], {
-    out: axes.out,
-    in: axes.in,
-    r: axes.r ?? 0,
-    start: Number(start !== undefined),
-    trained: Number(trained !== undefined),
-    s: scale,
-  });
+  const moved = trained && start;
+  using p = gpu.tensor(moved ? [out, 2 * r] : [1]);
+  using q = gpu.tensor(moved ? [2 * r, width] : [1]);
+  const factors = moved ? [trained.a, trained.b, start.a, start.b] : [w, w, w, w];
+  gpu.run(effectiveWeightSpec(w.dtype), [w, ...factors, y, p, q], { out, in: width, r: moved ? r : 0 });
+  const add = { into: y, accumulate: true };
+  if (moved) matmul(gpu, "nn", p, q, { ...add, scale });
+  else if (trained) matmul(gpu, "nn", trained.b, trained.a, { ...add, scale });
+  else if (start) matmul(gpu, "nn", start.b, start.a, { ...add, scale: -scale });
   return y;
 }

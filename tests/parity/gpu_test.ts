@@ -21,10 +21,10 @@ import {
 } from "../helpers/fixtures.ts";
 
 // What the project promises: losses of twenty training steps. Nats of a token are promised to 1e-4; logits of order
-// ten leave them 1e-5.
+// ten leave a third of that.
 const LOSSES = { lora: 2e-5, full: 2e-5, olora: 7e-5 };
 const NORMS = 1e-4;
-const NLL = 1e-5;
+const NLL = 3e-5;
 
 for (const name of ["llama_tied", "llama_untied", "stories260k"] as const) {
   const folder = modelFolder(name);
