@@ -21,6 +21,6 @@ export function embeddingKernel(dtype: DType): KernelSpec {
     consts: { FORMAT: format },
     storage: ["read", "read", "read_write"],
     uniforms: [["n", "u32"], ["d", "u32"], ["v", "u32"]],
-    workgroups: ({ n, d }) => linearGrid(Math.ceil(n * d / 64)),
+    workgroups: ({ n, d }) => linearGrid(Math.ceil(n * d / 256)),
   };
 }

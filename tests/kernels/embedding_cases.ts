@@ -6,7 +6,7 @@ import { embedding as twin } from "../../lib/reference/embedding.ts";
 import { expectClose } from "../helpers/close.ts";
 import type { KernelCase } from "../helpers/kernel_case.ts";
 
-/** n, d, v: rows that begin in the middle of a word of halves, workgroups of 64 elements filled, ±1. */
+/** n, d, v: rows that begin in the middle of a word of halves or of a vector, workgroups of 256 elements filled, ±1. */
 const SHAPES = [
   [1, 1, 1],
   [3, 1, 2],
@@ -14,6 +14,12 @@ const SHAPES = [
   [9, 7, 8],
   [16, 4, 11],
   [13, 5, 17],
+  [63, 4, 19],
+  [64, 4, 19],
+  [65, 4, 19],
+  [51, 5, 17],
+  [257, 1, 17],
+  [3, 12, 7],
   [31, 64, 97],
   [0, 8, 4],
   [5, 0, 4],
@@ -39,9 +45,12 @@ export const cases: KernelCase[] = SHAPES.flatMap(([n, d, v]) =>
   kernel: "embedding",
   name: "an id past the table gives NaN",
   async run(gpu: Gpu) {
-    using table = gpu.upload(Float32Array.of(1, 2, 3, 4), [2, 2]);
     using ids = gpu.upload(Uint32Array.of(1, 2, 0xffffffff), [3]);
-    using x = embedding(gpu, ids, table);
-    expectClose(await gpu.read(x), [3, 4, NaN, NaN, NaN, NaN], 0, "x");
+    for (const d of [2, 4]) {
+      using table = gpu.upload(Float32Array.from({ length: 2 * d }, (_, i) => i), [2, d]);
+      using x = embedding(gpu, ids, table);
+      const expected = Float64Array.from({ length: 3 * d }, (_, i) => i < d ? d + i : NaN);
+      expectClose(await gpu.read(x), expected, 0, "x");
+    }
   },
 }]);
