@@ -1,4 +1,4 @@
-// non_finite: flag |= 1 if an element of x is NaN or infinite            oracle: Number.isFinite
+// non_finite: flag |= 1 if an element of x is NaN or infinite            oracle: lib/reference/non_finite.ts
 //
 // Told from the exponent's bits, as comparisons with NaN are not to be trusted.
 //

@@ -1,19 +1,34 @@
 import { type KernelSpec, linearGrid } from "../gpu/kernel.ts";
 import source from "./rms_norm.wgsl" with { type: "text" };
 
+/** How a norm's kernels go over a row of `d` features. */
+export interface RowLayout {
+  /** Invocations that share a row, a power of two up to 64. */
+  lanes: number;
+  /** Features read at once: 4 where d is a multiple of 4, else 1. */
+  width: 1 | 4;
+}
+
 /**
  * `h = x + delta`, `y = w h / √(mean(h²) + eps)` for each row.
  *
- * Error of y: (eps √d / 2 + 6 eps) |y|, as all terms of the mean are positive: half of the mean's relative
- * error, `sqrt` and the division (2.5 eps each in WGSL), and the products.
+ * Error of y: (eps √d / 2 + 6 eps) |y| beyond what h's own rounding makes of it, as all terms of the mean are
+ * positive: half of the mean's relative error, `sqrt` and the division (2.5 eps each in WGSL), and the products.
  */
-export function rmsNormSpec(lanes: number): KernelSpec {
+export function rmsNormSpec({ lanes, width }: RowLayout): KernelSpec {
   return {
     name: "rms_norm",
-    source,
+    source: rowValues(width) + source,
     storage: ["read", "read", "read", "read_write", "read_write", "read_write"],
     uniforms: [["n", "u32"], ["d", "u32"], ["has_delta", "u32"], ["eps", "f32"]],
     overrides: { LANES: lanes },
+    consts: { WIDTH: width },
     workgroups: ({ n }) => linearGrid(Math.ceil(n * lanes / 64)),
   };
+}
+
+/** What the WGSL of a norm calls a Value, and the scalar product of two. */
+export function rowValues(width: 1 | 4): string {
+  const [type, product] = width === 4 ? ["vec4f", "dot(a, b)"] : ["f32", "a * b"];
+  return `alias Value = ${type};\nfn inner(a: Value, b: Value) -> f32 { return ${product}; }\n`;
 }

@@ -4,13 +4,15 @@
 // Bindings  1 x f32 [n, d]   2 delta f32 [n, d] (read if has_delta)   3 w f32 [d]
 //           4 h f32 [n, d] (written if has_delta)   5 y f32 [n, d]   6 rho f32 [n]
 // Overrides LANES  1, 2, 4, … 64: 1 on software adapters, where a barrier costs more than a stride
+// Alias     Value is vec4f where d is a multiple of 4, else f32; WIDTH its length, inner() its scalar product
+//           (prepended by rms_norm.ts)
 struct Uniforms { n: u32, d: u32, has_delta: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> delta: array<f32>;
-@group(0) @binding(3) var<storage, read> w: array<f32>;
-@group(0) @binding(4) var<storage, read_write> h: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Value>;
+@group(0) @binding(2) var<storage, read> delta: array<Value>;
+@group(0) @binding(3) var<storage, read> w: array<Value>;
+@group(0) @binding(4) var<storage, read_write> h: array<Value>;
+@group(0) @binding(5) var<storage, read_write> y: array<Value>;
 @group(0) @binding(6) var<storage, read_write> rho: array<f32>;
 
 override LANES: u32 = 1u;
@@ -24,16 +26,17 @@ fn main(
 ) {
   let lane = local % LANES;
   let row = (group.x + group.y * groups.x) * (64u / LANES) + local / LANES;
-  let start = row * u.d;
+  let values = u.d / WIDTH;
+  let start = row * values;
   var squares = 0.0;
   if (row < u.n) {
-    for (var j = lane; j < u.d; j += LANES) {
+    for (var j = lane; j < values; j += LANES) {
       var value = x[start + j];
       if (u.has_delta == 1u) {
         value += delta[start + j];
         h[start + j] = value;
       }
-      squares += value * value;
+      squares += inner(value, value);
     }
   }
   partial[local] = squares;
@@ -45,7 +48,7 @@ fn main(
   if (row >= u.n) { return; }
   let scale = 1.0 / sqrt(partial[local - lane] / f32(u.d) + u.eps);
   if (lane == 0u) { rho[row] = scale; }
-  for (var j = lane; j < u.d; j += LANES) {
+  for (var j = lane; j < values; j += LANES) {
     var value = x[start + j];
     if (u.has_delta == 1u) { value = h[start + j]; }
     y[start + j] = w[j] * value * scale;

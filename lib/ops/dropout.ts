@@ -17,7 +17,7 @@ export function dropout(gpu: Gpu, x: Tensor, p: number, key: readonly [number, n
     n: x.size,
     key0: key[0],
     key1: key[1],
-    threshold: Math.ceil(p * 2 ** 32),
+    threshold: Math.min(Math.ceil(p * 2 ** 32), 2 ** 32 - 1),
     scale: 1 / (1 - p),
   });
   return y;

@@ -2,7 +2,7 @@ import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { columnSumSpec } from "../kernels/column_sum.ts";
-import { rmsNormSpec } from "../kernels/rms_norm.ts";
+import { rmsNormSpec, type RowLayout } from "../kernels/rms_norm.ts";
 import { rmsNormBackwardSpec } from "../kernels/rms_norm_backward.ts";
 import { rmsNormWeightSpec } from "../kernels/rms_norm_weight.ts";
 
@@ -41,7 +41,7 @@ export function rmsNorm(
   const rho = gpu.tensor([n]);
   const h = delta ? gpu.tensor([n, d]) : x;
   using unused = gpu.tensor([1]);
-  gpu.run(rmsNormSpec(rowLanes(gpu)), [x, delta ?? x, w, delta ? h : unused, y, rho], {
+  gpu.run(rmsNormSpec(rowLayout(gpu, d)), [x, delta ?? x, w, delta ? h : unused, y, rho], {
     n,
     d,
     has_delta: Number(delta !== undefined),
@@ -70,7 +70,7 @@ export function rmsNormBackward(
     ...(dh && { "dh [n, d]": dh.shape }),
   });
   const dx = gpu.tensor([n, d]);
-  gpu.run(rmsNormBackwardSpec(rowLanes(gpu)), [h, w, rho, dy, dh ?? dy, dx], {
+  gpu.run(rmsNormBackwardSpec(rowLayout(gpu, d)), [h, w, rho, dy, dh ?? dy, dx], {
     n,
     d,
     has_dh: Number(dh !== undefined),
@@ -98,7 +98,7 @@ export function rmsNormWeight(
   gpu.run(columnSumSpec, [part, into], { n: chunks, d, accumulate: 1 });
 }
 
-/** Invocations that share a row: one where barriers are dear, a whole workgroup on hardware. */
-function rowLanes(gpu: Gpu): number {
-  return gpu.info.isSoftware ? 1 : 64;
+/** One invocation a row where barriers are dear, a whole workgroup on hardware; vectors where rows are made of them. */
+function rowLayout(gpu: Gpu, d: number): RowLayout {
+  return { lanes: gpu.info.isSoftware ? 1 : 64, width: d % 4 ? 1 : 4 };
 }

@@ -100,20 +100,6 @@ export function linearBackward(
   return { dx, dw, da, db };
 }
 
-/** The weight that a linear layer with this adapter multiplies by: W + s (B A − B₀ A₀), `[out, in]`. */
-export function effectiveWeight(
-  w: Float64Array,
-  adapter: LinearAdapter,
-  dims: Pick<LinearDims, "in" | "out">,
-): Float64Array {
-  const { rank: r, scale, a, b, a0, b0 } = adapter;
-  checkLengths("effectiveWeight", { ...dims, r }, { "w [out, in]": w, "a [r, in]": a, "b [out, r]": b });
-  const product = { m: dims.out, n: dims.in, k: r };
-  const change = matmul(b, a, product);
-  if (a0 && b0) add(change, matmul(b0, a0, product), -1);
-  return w.map((value, i) => value + scale * change[i]);
-}
-
 /** x Aᵀ Bᵀ. */
 function lowRank(
   x: Float64Array,

@@ -7,6 +7,15 @@ import { cases as embeddingBackward } from "./embedding_backward_cases.ts";
 import { cases as crossEntropy } from "./cross_entropy_cases.ts";
 import { cases as attention } from "./attention_cases.ts";
 import { cases as attentionBackward } from "./attention_backward_cases.ts";
+import { cases as rmsNorm } from "./rms_norm_cases.ts";
+import { cases as siluGate } from "./silu_gate_cases.ts";
+import { cases as add } from "./add_cases.ts";
+import { cases as sum } from "./sum_cases.ts";
+import { cases as columnSum } from "./column_sum_cases.ts";
+import { cases as adamw } from "./adamw_cases.ts";
+import { cases as dropout } from "./dropout_cases.ts";
+import { cases as effectiveWeight } from "./effective_weight_cases.ts";
+import { cases as nonFinite } from "./non_finite_cases.ts";
 
 /** Cases of all kernels. */
 export const allCases: readonly KernelCase[] = [
@@ -17,4 +26,13 @@ export const allCases: readonly KernelCase[] = [
   ...crossEntropy,
   ...attention,
   ...attentionBackward,
+  ...rmsNorm,
+  ...siluGate,
+  ...add,
+  ...sum,
+  ...columnSum,
+  ...adamw,
+  ...dropout,
+  ...effectiveWeight,
+  ...nonFinite,
 ];

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { dropoutMask } from "../../lib/reference/dropout.ts";
-import { effectiveWeight, linear, linearBackward } from "../../lib/reference/linear.ts";
+import { effectiveWeight } from "../../lib/reference/effective_weight.ts";
+import { linear, linearBackward } from "../../lib/reference/linear.ts";
 import { assertGradients, inner, normals } from "./central_difference.ts";
 
 const dims = { n: 3, in: 5, out: 4 };
