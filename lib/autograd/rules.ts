@@ -138,7 +138,11 @@ export const crossEntropyRule: Rule<{ targets: Tensor; scale: number }, { dx?: T
       dx: x.needed,
       ...(dHead && { dHead }),
     });
-    return { outputs: [nll], saved: { ...(dx && { dx }), ...(dHead && { dHead }) } };
+    return {
+      outputs: [nll],
+      saved: { ...(dx && { dx }), ...(dHead && { dHead }) },
+      scratch: [dx, head.sink ? undefined : dHead].filter((tensor) => tensor !== undefined),
+    };
   },
   backward: (_gpu, _none, [, head], { dx, dHead }) => [dx, head.sink ? undefined : dHead],
 };

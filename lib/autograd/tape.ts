@@ -147,29 +147,28 @@ export class Tape implements Disposable {
           const gradient = gradients.get(input);
           return gradient && holders.get(gradient) === 1 ? gradient : undefined;
         });
-        node.backward(incoming, sofar).forEach((made, i) => {
+        const made = node.backward(incoming, sofar);
+        made.forEach((part, i) => {
           const input = node.inputs[i];
-          if (!made) return;
+          if (!part || !input.needsGradient) return;
           if (input.sink) {
-            using sum = this.#add(input.sink, made);
+            using sum = this.#add(input.sink, part);
             this.#gpu.copy(sum, input.sink);
-            if (!holders.has(made)) made.dispose();
             return;
           }
+          if (part === sofar[i]) return;
           const before = gradients.get(input);
-          if (before === made) return;
-          const sum = before ? this.#add(before, made) : made;
+          const sum = before ? this.#add(before, part) : part;
           holders.set(sum, (holders.get(sum) ?? 0) + 1);
           gradients.set(input, sum);
-          if (before) {
-            release(before);
-            if (!holders.has(made)) made.dispose();
-          }
+          if (before) release(before);
         });
+        // One tensor may be the gradient of several inputs, so it goes only when all have had their part of it.
+        for (const part of made) if (part && !holders.has(part)) part.dispose();
         for (const tensor of incoming) if (tensor && holders.has(tensor)) release(tensor);
       }
       for (const made of node.outputs) gradients.delete(made);
-      this.#free(node);
+      this.#free(node, holders);
     }
   }
 
@@ -187,11 +186,12 @@ export class Tape implements Disposable {
     return add(this.#gpu, x, y);
   }
 
-  #free(node: Node): void {
+  /** Scratch that became a gradient, as a loss makes it in its forward pass, is the walk's to dispose. */
+  #free(node: Node, holders?: ReadonlyMap<Tensor, number>): void {
     const inputs = new Set(node.inputs.map(({ value }) => value));
     for (const { value } of node.outputs) {
       if (!this.#kept.has(value) && !inputs.has(value)) value.dispose();
     }
-    for (const tensor of node.scratch) tensor.dispose();
+    for (const tensor of node.scratch) if (!holders?.has(tensor)) tensor.dispose();
   }
 }

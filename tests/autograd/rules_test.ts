@@ -1,0 +1,149 @@
+import { assertEquals, assertLess, assertThrows } from "@std/assert";
+import {
+  addRule,
+  attentionRule,
+  crossEntropyRule,
+  embeddingRule,
+  rmsNormRule,
+  rotaryRule,
+  siluGateRule,
+} from "../../lib/autograd/rules.ts";
+import { parameter, Tape } from "../../lib/autograd/tape.ts";
+import { embeddingPlan } from "../../lib/ops/embedding.ts";
+import { rotaryTable } from "../../lib/ops/rotary.ts";
+import { add } from "../../lib/reference/add.ts";
+import { attention } from "../../lib/reference/attention.ts";
+import { crossEntropy } from "../../lib/reference/cross_entropy.ts";
+import { embedding } from "../../lib/reference/embedding.ts";
+import { rmsNorm } from "../../lib/reference/rms_norm.ts";
+import { rotary, rotaryTables } from "../../lib/reference/rotary.ts";
+import { siluGate } from "../../lib/reference/silu_gate.ts";
+import { expectClose } from "../helpers/close.ts";
+import { testDevice } from "../helpers/device.ts";
+import { expectGradient, gradients, type RuleCase } from "./rule_case.ts";
+
+const gpu = await testDevice();
+const EPS_NORM = 1e-5;
+const axes = { b: 2, t: 5, c: 4 };
+const ids = Uint32Array.from([3, 1, 3, 3, 0, 6]);
+const targets = Int32Array.from([2, -1, 0, 6, 6, -1, 1]);
+const fixed = {
+  ids: gpu.upload(ids, [6]),
+  plan: embeddingPlan(gpu, ids, 7),
+  table: gpu.upload(rotaryTable(8, 4, 1e4), [8, 4]),
+  targets: gpu.upload(targets, [7]),
+};
+globalThis.addEventListener("unload", () => Object.values(fixed).forEach((x) => x[Symbol.dispose]()));
+
+const cases: RuleCase[] = [
+  {
+    name: "add",
+    shapes: [[3, 5], [3, 5]],
+    build: (tape, inputs) => tape.apply(addRule, inputs, null)[0],
+    twin: ([x, y]) => add(x, y),
+  },
+  {
+    name: "embedding",
+    shapes: [[7, 5]],
+    build: (tape, inputs) => tape.apply(embeddingRule, inputs, { ids: fixed.ids, plan: fixed.plan })[0],
+    twin: ([table]) => embedding(table, Int32Array.from(ids), { n: 6, d: 5, v: 7 }),
+  },
+  {
+    name: "rmsNorm",
+    shapes: [[3, 5], [5]],
+    build: (tape, inputs) => tape.apply(rmsNormRule, inputs, { eps: EPS_NORM })[0],
+    twin: ([x, w]) => rmsNorm(x, w, { n: 3, d: 5 }, EPS_NORM),
+  },
+  {
+    name: "rmsNorm of a sum, with the sum used again",
+    shapes: [[3, 8], [8], [3, 8]],
+    build(tape, inputs) {
+      const [y, h] = tape.apply(rmsNormRule, inputs, { eps: EPS_NORM });
+      return tape.apply(addRule, [y, h], null)[0];
+    },
+    twin: ([x, w, delta]) => add(rmsNorm(add(x, delta), w, { n: 3, d: 8 }, EPS_NORM), add(x, delta)),
+  },
+  {
+    name: "rmsNorm of a sum whose norm nobody uses",
+    shapes: [[3, 8], [8], [3, 8]],
+    build: (tape, inputs) => tape.apply(rmsNormRule, inputs, { eps: EPS_NORM })[1],
+    twin: ([x, , delta]) => add(x, delta),
+  },
+  {
+    name: "rotary",
+    shapes: [[10, 8]],
+    build: (tape, inputs) => tape.apply(rotaryRule, inputs, { ...axes, table: fixed.table, start: 2 })[0],
+    twin: ([x]) => rotary(x, { b: 2, t: 5, h: 2, c: 4 }, rotaryTables({ t: 5, c: 4 }, 1e4, 2)),
+  },
+  {
+    name: "attention",
+    shapes: [[10, 8], [10, 4], [10, 4]],
+    build: (tape, inputs) => tape.apply(attentionRule, inputs, axes)[0],
+    twin: ([q, k, v]) => attention(q, k, v, { b: 2, t: 5, h: 2, hk: 1, c: 4 }).out,
+  },
+  {
+    name: "siluGate",
+    shapes: [[3, 5], [3, 5]],
+    build: (tape, inputs) => tape.apply(siluGateRule, inputs, null)[0],
+    twin: ([g, v]) => siluGate(g, v),
+  },
+  {
+    name: "crossEntropy",
+    shapes: [[7, 4], [7, 4]],
+    build: (tape, inputs) => tape.apply(crossEntropyRule, inputs, { targets: fixed.targets, scale: 0.3 })[0],
+    twin: ([x, head]) => crossEntropy(x, head, targets, { n: 7, d: 4, v: 7 }).nll.map((nats) => 0.3 * nats),
+    isLoss: true,
+  },
+];
+
+for (const rule of cases) {
+  Deno.test(`${rule.name}: its gradient is the twin's, added to what a sink holds or returned`, async () => {
+    const live = gpu.liveBytes;
+    expectGradient(rule, (await gradients(gpu, rule)).sinks);
+    expectGradient(rule, (await gradients(gpu, rule, { held: 2 })).sinks, 2);
+    expectGradient(rule, (await gradients(gpu, rule, { isMade: true })).sinks);
+    assertEquals(gpu.liveBytes, live);
+  });
+
+  Deno.test(`${rule.name}: frozen inputs get no gradient, and the others the same one`, async () => {
+    const live = gpu.liveBytes;
+    const all = await gradients(gpu, rule);
+    const none = await gradients(gpu, rule, { needed: rule.shapes.map(() => false), isMade: true });
+    assertEquals(none.dispatches, 0);
+    for (const [which] of rule.shapes.entries()) {
+      for (const isMade of [false, true]) {
+        const needed = rule.shapes.map((_, i) => i === which);
+        const { sinks } = await gradients(gpu, rule, { needed, isMade });
+        sinks.forEach((sink, i) =>
+          expectClose(sink, i === which ? all.sinks[i] : sink.map(() => 0), 0, `input ${i}`)
+        );
+      }
+    }
+    assertEquals(gpu.liveBytes, live);
+  });
+}
+
+Deno.test("rmsNormRule: a frozen weight costs no dispatch", async () => {
+  const rule = cases.find(({ name }) => name === "rmsNorm")!;
+  const all = await gradients(gpu, rule);
+  const frozen = await gradients(gpu, rule, { needed: [true, false] });
+  assertLess(frozen.dispatches, all.dispatches);
+});
+
+Deno.test("embeddingRule refuses a gradient without a plan of its ids", () => {
+  using table = gpu.tensor([7, 5]);
+  using sink = gpu.tensor([7, 5]);
+  using dx = gpu.tensor([6, 5]);
+  using tape = new Tape(gpu);
+  const [x] = tape.apply(embeddingRule, [parameter(table, sink)], { ids: fixed.ids });
+  assertThrows(() => tape.backward(x, dx), TypeError, "without a plan of its ids");
+});
+
+Deno.test("expectGradient() fails for a gradient that is wrong by 1e-3 of itself", async () => {
+  const { sinks } = await gradients(gpu, cases[0]);
+  assertThrows(
+    () => expectGradient(cases[0], sinks.map((sink) => sink.map((x) => 1.001 * x))),
+    Error,
+    "add, input 0",
+  );
+});

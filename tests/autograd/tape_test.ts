@@ -1,0 +1,105 @@
+import { assertEquals } from "@std/assert";
+import { addRule, crossEntropyRule, rmsNormRule, siluGateRule } from "../../lib/autograd/rules.ts";
+import { constant, parameter, type Rule, Tape } from "../../lib/autograd/tape.ts";
+import type { Tensor } from "../../lib/gpu/tensor.ts";
+import { testDevice } from "../helpers/device.ts";
+
+const gpu = await testDevice();
+
+const ones = (n = 4) => gpu.upload(new Float32Array(n).fill(1), [1, n]);
+
+Deno.test("Tape sums the gradients of an input that one operation reads twice", async () => {
+  using x = ones();
+  using sink = ones();
+  using dy = ones();
+  using zero = gpu.upload(new Float32Array(4), [1, 4]);
+  using tape = new Tape(gpu);
+  const [made] = tape.apply(addRule, [parameter(x, sink), constant(zero)], null);
+  const [y] = tape.apply(addRule, [made, made], null);
+  const [z] = tape.apply(addRule, [y, y], null);
+  tape.backward(z, dy);
+  assertEquals([...await gpu.read(sink)], [5, 5, 5, 5]);
+  assertEquals([...await gpu.read(dy)], [1, 1, 1, 1]);
+});
+
+Deno.test("Tape hands one gradient to several inputs, also where one of them has another already", async () => {
+  const live = gpu.liveBytes;
+  {
+    using x = ones();
+    using sink = ones();
+    using other = ones();
+    using dy = ones();
+    using tape = new Tape(gpu);
+    const [a] = tape.apply(addRule, [parameter(x, sink), constant(other)], null);
+    const [b] = tape.apply(addRule, [parameter(x, sink), constant(other)], null);
+    // The later operation gives a its first gradient, the earlier one gives a and b one tensor.
+    using w = gpu.upload(new Float32Array(4), [4]);
+    const [, h] = tape.apply(rmsNormRule, [a, constant(w), b], { eps: 1e-5 });
+    const [y, h2] = tape.apply(rmsNormRule, [a, constant(w), h], { eps: 1e-5 });
+    const [sum] = tape.apply(addRule, [y, h2], null);
+    tape.backward(sum, dy);
+    // With w = 0 the norm is constant, so sum = a + (a + b).
+    assertEquals([...await gpu.read(sink)], [4, 4, 4, 4]);
+  }
+  assertEquals(gpu.liveBytes, live);
+});
+
+Deno.test("Tape disposes a gradient that a rule returns for a frozen input", () => {
+  const live = gpu.liveBytes;
+  {
+    using x = ones();
+    using sink = ones();
+    using dy = ones();
+    using tape = new Tape(gpu);
+    const [frozen] = tape.apply(addRule, [constant(x), constant(x)], null);
+    const [y] = tape.apply(siluGateRule, [frozen, parameter(x, sink)], null);
+    tape.backward(y, dy);
+  }
+  assertEquals(gpu.liveBytes, live);
+});
+
+Deno.test("Tape disposes what a loss made when nobody walks back from it", () => {
+  const live = gpu.liveBytes;
+  {
+    using x = ones();
+    using sink = ones();
+    using head = gpu.upload(new Float32Array(8).fill(1), [2, 4]);
+    using targets = gpu.upload(new Int32Array([1]), [1]);
+    using tape = new Tape(gpu);
+    const [made] = tape.apply(addRule, [parameter(x, sink), constant(x)], null);
+    tape.apply(crossEntropyRule, [made, constant(head)], { targets, scale: 1 });
+  }
+  assertEquals(gpu.liveBytes, live);
+});
+
+Deno.test("Tape.keep() keeps a value past the walk and dispose(); all else goes", async () => {
+  const live = gpu.liveBytes;
+  using x = ones();
+  let kept: Tensor;
+  {
+    using tape = new Tape(gpu);
+    const [y] = tape.apply(addRule, [constant(x), constant(x)], null);
+    const [z] = tape.apply(addRule, [y, y], null);
+    kept = tape.keep(z);
+    tape.backward(z);
+  }
+  assertEquals([...await gpu.read(kept)], [4, 4, 4, 4]);
+  kept.dispose();
+  assertEquals(gpu.liveBytes - live, x.slab.bytes);
+});
+
+Deno.test("Tape walks 20,000 operations without recursion", async () => {
+  using x = ones();
+  using sink = gpu.upload(new Float32Array(4), [1, 4]);
+  using dy = ones();
+  using tape = new Tape(gpu);
+  const same: Rule<null, null> = {
+    name: "same",
+    forward: (gpu, [x]) => ({ outputs: [gpu.tensor(x.value.shape)], saved: null }),
+    backward: (_gpu, [dy]) => [dy],
+  };
+  let y = tape.apply(addRule, [parameter(x, sink), constant(x)], null)[0];
+  for (let i = 0; i < 20000; i++) [y] = tape.apply(same, [y], null);
+  tape.backward(y, dy);
+  assertEquals([...await gpu.read(sink)], [1, 1, 1, 1]);
+});
