@@ -2,14 +2,14 @@ import type { Figure } from "../display/figure.ts";
 import { display, type Displayable, JUPYTER_DISPLAY, type MimeBundle } from "../display/notebook.ts";
 import type { Table } from "../display/table.ts";
 
-/** What a cell can show: a sentence, a figure, a table, or what shows itself. */
+/** What a cell can show: text (read as Markdown), a figure, a table, or what shows itself. */
 export type Showable = string | Figure | Table | Displayable;
 
 /** What is shown must reach Jupyter before the cell's end does, or nbconvert loses it: 5 ms lost 0 of 90. */
 const SETTLE_MS = 5;
 
 /**
- * Shows sentences, figures and tables under the running notebook cell; outside a notebook it prints their text.
+ * Shows text, figures and tables under the running notebook cell; outside a notebook it prints their text.
  * What `console.log` prints last in a cell may come after the cell's end, and nbconvert then leaves it out (3 of 21).
  *
  * Synchronous, so it also works where a Stop must end the cell: see `NotebookRun.wait`.
@@ -51,7 +51,7 @@ export function settle(): void {
 }
 
 function bundleOf(content: Showable): MimeBundle {
-  if (typeof content === "string") return { "text/plain": content };
+  if (typeof content === "string") return { "text/markdown": content, "text/plain": content };
   return (JUPYTER_DISPLAY in content ? content : display(content))[JUPYTER_DISPLAY]();
 }
 
