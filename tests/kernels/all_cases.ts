@@ -16,6 +16,7 @@ import { cases as adamw } from "./adamw_cases.ts";
 import { cases as dropout } from "./dropout_cases.ts";
 import { cases as effectiveWeight } from "./effective_weight_cases.ts";
 import { cases as nonFinite } from "./non_finite_cases.ts";
+import { cases as qr } from "./qr_cases.ts";
 
 /** Cases of all kernels. */
 export const allCases: readonly KernelCase[] = [
@@ -35,4 +36,5 @@ export const allCases: readonly KernelCase[] = [
   ...dropout,
   ...effectiveWeight,
   ...nonFinite,
+  ...qr,
 ];
