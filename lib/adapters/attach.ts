@@ -5,6 +5,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { PeftAdapter } from "../io/peft_format.ts";
 import { expectedTensors } from "../io/weights.ts";
+import { type NamedMatrix, requireFinite } from "../linalg/finite.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { Parameters } from "../autograd/parameters.ts";
@@ -25,8 +26,8 @@ export interface AttachOptions extends Partial<AdapterConfig> {
  * Defaults: method "olora", rank 8, alpha = rank (so s = 1), targets q_proj and v_proj, no dropout, seed 0. For "full", rank and alpha
  * mean nothing; all weights are trained, or those of the `targets` if given.
  *
- * @throws {RangeError} If the method or a target is unknown, the rank does not fit, or an option makes no sense; all
- * before anything is allocated. Non-finite weights are found by the method's start.
+ * @throws {RangeError} If the method or a target is unknown, the rank does not fit, or an option makes no sense; or a
+ * weight holds NaN or infinity; all before the adapter is allocated.
  */
 export async function attach(model: Model, options: AttachOptions = {}): Promise<Adapter> {
   const config = resolve(options);
@@ -38,6 +39,7 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   }));
   checkRank(config.rank, targets);
   const { gpu } = model;
+  if (method.startsAtZero || options.init) await requireFinite(gpu, "adapt", named(targets));
   const factors = options.init
     ? given(gpu, targets, options.init, config.rank)
     : await method.start(gpu, targets, config);
@@ -67,18 +69,19 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   return model.changes = new Adapter(model, config, parameters, branches, owned);
 }
 
-function attachFull(model: Model, config: AdapterConfig, chosen: boolean): Adapter {
+async function attachFull(model: Model, config: AdapterConfig, chosen: boolean): Promise<Adapter> {
   const names = chosen
     ? selectTargets(model.config, config.targets).map(({ module }) => `${module}.weight`)
     : [...expectedTensors(model.config).keys()];
   const { gpu } = model;
-  const parameters = new Parameters(
-    gpu,
-    new Map(names.map((name) => [name, model.weights.get(name)!.shape])),
-  );
-  for (const name of names) {
+  const matrices = names.map((name) => {
     const weight = model.weights.get(name)!;
-    const matrix = weight.shape.length === 2 ? weight : weight.view([1, weight.size]);
+    return { name, w: weight.shape.length === 2 ? weight : weight.view([1, weight.size]) };
+  });
+  await requireFinite(gpu, "train", matrices);
+  const shapes = names.map((name) => [name, model.weights.get(name)!.shape] as const);
+  const parameters = new Parameters(gpu, new Map(shapes));
+  for (const { name, w: matrix } of matrices) {
     using dense = effectiveWeight(gpu, matrix);
     gpu.copy(dense, parameters.get(name)!.value);
   }
@@ -112,6 +115,10 @@ function resolve(options: AttachOptions): AdapterConfig {
   }
   const whole = { method, rank: method === "full" ? 0 : rank, alpha, targets, dropout, seed };
   return freeze ? { ...whole, freeze } : whole;
+}
+
+function named(targets: readonly Target[]): NamedMatrix[] {
+  return targets.map(({ module, w }) => ({ name: module, w }));
 }
 
 function checkRank(rank: number, targets: readonly Target[]): void {

@@ -8,6 +8,7 @@ import { qrLoadSpec } from "../kernels/qr_load.ts";
 import { PANEL, qrPanelSpec } from "../kernels/qr_panel.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { matmul } from "../ops/matmul.ts";
+import { type NamedMatrix, nonFiniteError } from "./finite.ts";
 
 /** Options of `qrAll` and `qr`. */
 export interface QrOptions {
@@ -42,7 +43,7 @@ export interface QrResult {
  */
 export async function qrAll(
   gpu: Gpu,
-  matrices: readonly { name: string; w: Tensor }[],
+  matrices: readonly NamedMatrix[],
   options: QrOptions = {},
 ): Promise<QrResult[]> {
   for (const { name, w } of matrices) checkColumns(name, w, options);
@@ -62,7 +63,9 @@ export async function qrAll(
     q.dispose();
     r.dispose();
   }
-  throw await nonFinite(gpu, matrices[bad]);
+  throw await nonFiniteError(gpu, "factor", matrices[bad]) ?? new GpuError(
+    `Cannot factor ${matrices[bad].name}: its products overflow f32, expected entries of a smaller scale`,
+  );
 }
 
 /**
@@ -151,21 +154,4 @@ function reflect(gpu: Gpu, rows: Tensor, v: Tensor, t: Tensor, form: "nn" | "nt"
   using z = matmul(gpu, "nt", rows, v);
   using weighted = matmul(gpu, form, z, t);
   matmul(gpu, "nn", weighted, v, { into: rows, accumulate: true, scale: -1 });
-}
-
-/** Where the trouble is: read back only after a flag was raised. */
-async function nonFinite(gpu: Gpu, { name, w }: { name: string; w: Tensor }): Promise<Error> {
-  const values = await gpu.read(w);
-  const at = values.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) {
-    return new GpuError(
-      `Cannot factor ${name}: its products overflow f32, expected entries of a smaller scale`,
-    );
-  }
-  const n = w.shape[1];
-  return new RangeError(
-    `Cannot factor ${name}: entry [${Math.floor(at / n)}, ${at % n}] is ${
-      values[at]
-    }, expected a finite number`,
-  );
 }

@@ -104,8 +104,15 @@ Deno.test("attach() names the layer whose weight is not finite, and frees what i
   values[5] = NaN;
   gpu.write(weight, values);
   const { liveBytes } = gpu;
-  await assertRejects(() => attach(model, { method: "olora", rank: 2 }), RangeError, `Cannot factor ${name}`);
-  assertEquals(gpu.liveBytes, liveBytes);
+  const refusals = {
+    olora: `Cannot factor ${name}`,
+    lora: `Cannot adapt ${name}`,
+    full: `Cannot train ${name}`,
+  };
+  for (const [method, message] of Object.entries(refusals)) {
+    await assertRejects(() => attach(model, { method, rank: 2 }), RangeError, message);
+    assertEquals(gpu.liveBytes, liveBytes);
+  }
 });
 
 Deno.test("attach() starts lora the same whichever layers are adapted, and differently for another seed", async () => {
