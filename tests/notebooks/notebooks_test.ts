@@ -5,6 +5,7 @@ import { jupyter, makeFolder } from "./lab.ts";
 import { codeCells, fileBytes, functionLengths, joined, pictures, printed, specifiers } from "./source.ts";
 
 const FOLDER = decodeURIComponent(new URL("../../notebooks", import.meta.url).pathname);
+const CONFIG = decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);
 const DATA = decodeURIComponent(new URL("../../data", import.meta.url).pathname);
 const MOST_FUNCTION_LINES = 10;
 const MOST_FIGURE_BYTES = 200_000;
@@ -55,6 +56,17 @@ for (const { path, name, cells } of notebooks) {
     const module = `${folder.path}/notebook.ts`;
     await Deno.writeTextFile(module, joined(cells));
     const { success, stderr } = await new Deno.Command(Deno.execPath(), { args: ["check", module] }).output();
+    assert(success, new TextDecoder().decode(stderr));
+  });
+
+  Deno.test(`${name}: its cells are formatted as the code is`, async () => {
+    const folder = await Deno.makeTempDir();
+    // Cell by cell: `deno fmt --check` on an .ipynb wants an empty line at the end of each cell.
+    cells.forEach((cell, i) => Deno.writeTextFileSync(`${folder}/${i}.ts`, joined([cell])));
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["fmt", "--check", "--config", CONFIG, folder],
+    }).output();
+    await Deno.remove(folder, { recursive: true });
     assert(success, new TextDecoder().decode(stderr));
   });
 
