@@ -14,14 +14,14 @@ Deno.test("resolveModel() says what it looked for and what is supported", async 
     const error = await assertRejects(() => resolveModel(spec), Error, `Cannot load model ${spec}`);
     assertStringIncludes(
       (error as Error).message,
-      'supported are "tiny" and the path of a Hugging Face folder',
+      'supported are "tiny", "tiny:2", "tiny:3" and the path of a Hugging Face folder',
     );
   }
 });
 
-Deno.test("resolveModel() finds tiny beside the code, or names where it looked", async () => {
-  const expected = decodeURIComponent(new URL("../../data/tiny/base-0", import.meta.url).pathname);
-  const found = await resolveModel("tiny").catch((error) => error);
-  if (found instanceof Error) assertStringIncludes(found.message, expected);
-  else assertEquals(found, expected);
+Deno.test("resolveModel() finds the embedded models beside the code", async () => {
+  for (const [name, folder] of [["tiny", "tiny"], ["tiny:2", "tiny/seed-2"], ["tiny:3", "tiny/seed-3"]]) {
+    const expected = decodeURIComponent(new URL(`../../data/${folder}`, import.meta.url).pathname);
+    assertEquals(await resolveModel(name), expected);
+  }
 });
