@@ -1,11 +1,13 @@
 /**
- * `deno task bench [--no-peers] [kernel …]`: times every kernel's bench (`<kernel>_bench.ts` beside this file), then
- * this kit beside other JavaScript libraries, all in one process and in turns, and prints medians and ratios.
+ * `deno task bench [--autotune] [--no-peers] [kernel …]`: times every kernel's bench (`<kernel>_bench.ts` beside this
+ * file), then this kit beside other JavaScript libraries, all in one process and in turns, and prints medians and
+ * ratios. The variants are the adapter's defaults, or with `--autotune` the fastest here.
  */
-import { autotune, variantTable } from "../../lib/gpu/autotune.ts";
+import { autotune } from "../../lib/gpu/autotune.ts";
 import { openDevice } from "../../lib/gpu/device.ts";
 import type { Gpu } from "../../lib/gpu/gpu.ts";
 import { matmulContests } from "../../lib/kernels/matmul_variants.ts";
+import { settleVariants } from "../../lib/ops/variants.ts";
 import { openKit } from "./kit.ts";
 import { type BenchRow, median } from "./measure.ts";
 import { type Job, openPeers } from "./peers/peer.ts";
@@ -13,8 +15,8 @@ import { type Job, openPeers } from "./peers/peer.ts";
 const wanted = Deno.args.filter((word) => !word.startsWith("--"));
 using gpu = await openDevice();
 console.log(`adapter: ${gpu.info.name}${gpu.info.isSoftware ? " (computes on the CPU)" : ""}`);
-await autotune(gpu, matmulContests(gpu));
-console.log(`variants: ${JSON.stringify(variantTable(gpu))}\n`);
+if (Deno.args.includes("--autotune")) await autotune(gpu, matmulContests(gpu));
+console.log(`variants: ${JSON.stringify(settleVariants(gpu))}\n`);
 printRows(await runBenches(gpu, wanted));
 if (!Deno.args.includes("--no-peers")) await comparePeers(gpu);
 // Libraries keep handles open; everything that is owned here is freed with the process.
