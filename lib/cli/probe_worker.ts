@@ -5,7 +5,7 @@ import { adapterName } from "../gpu/preference.ts";
 /** Names of all adapters, and either the one that opened or why none did. */
 export type Probe = { adapters: string[] } & ({ name: string; isSoftware: boolean } | { error: string });
 
-declare const self: { postMessage(message: Probe): void };
+declare const self: { postMessage(message: Probe): void; close(): void };
 
 async function probe(): Promise<Probe> {
   const adapters = (await listAdapters()).map(({ info }) => adapterName(info));
@@ -18,3 +18,4 @@ async function probe(): Promise<Probe> {
 }
 
 self.postMessage(await probe());
+self.close();

@@ -72,13 +72,16 @@ export async function ensureAdapter(): Promise<void> {
   console.error(`adapter: ${found.name}${note}`);
 }
 
-/** A process whose Vulkan loader failed once never sees an adapter again, but its new workers do. */
+/**
+ * A process whose Vulkan loader failed once never sees an adapter again, but its new workers do. The worker closes
+ * itself: to terminate one that held a device crashes the process now and then.
+ */
 function probe(): Promise<Probe> {
   const worker = new Worker(new URL("./probe_worker.ts", import.meta.url), { type: "module" });
   return new Promise<Probe>((resolve, reject) => {
     worker.onmessage = (event: MessageEvent<Probe>) => resolve(event.data);
     worker.onerror = (event) => reject(new Error(event.message));
-  }).finally(() => worker.terminate());
+  });
 }
 
 async function install(packages: string[]): Promise<void> {
