@@ -1,0 +1,75 @@
+import { GpuError } from "../core/errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { openDevice } from "../gpu/device.ts";
+import type { Arguments, Option } from "./args.ts";
+
+/** A command of the command line. */
+export interface Command {
+  /** What it does, one line. */
+  readonly summary: string;
+  /** Words after its name, for the help. */
+  readonly usage: string;
+  /** Its options, beside `--json` and `--help`. */
+  readonly options: Readonly<Record<string, Option>>;
+  /** Arguments that belong to no option. */
+  readonly positionals?: number;
+  /**
+   * Does it.
+   *
+   * @returns What `--json` prints.
+   */
+  run(args: Arguments, output: Output): Promise<Record<string, unknown>>;
+}
+
+/** Where a command's words go. */
+export interface Output {
+  /** Results for people: stdout, or nowhere with `--json`. */
+  say(text: string): void;
+  /** Results without a line end, as they come. */
+  write(text: string): void;
+  /** What is not a result: stderr. */
+  note(text: string): void;
+}
+
+/** Results to stdout as text, or with `json` nothing until the object at the end. */
+export function makeOutput(json: boolean): Output {
+  const encoder = new TextEncoder();
+  const put = (stream: { writeSync(bytes: Uint8Array): number }, text: string) => {
+    for (let bytes = encoder.encode(text); bytes.length;) bytes = bytes.subarray(stream.writeSync(bytes));
+  };
+  return {
+    say: (text) => json || put(Deno.stdout, text + "\n"),
+    write: (text) => json || put(Deno.stdout, text),
+    note: (text) => put(Deno.stderr, text + "\n"),
+  };
+}
+
+/** Opens the device that commands run on, and says which it is, and when it is a software one. */
+export async function openGpu(output: Output): Promise<Gpu> {
+  const gpu = await openDevice().catch((error) => {
+    if (!(error instanceof GpuError) || !error.message.endsWith("found none")) throw error;
+    throw new GpuError(
+      `${error.message}; \`deno task setup\` says what is missing and installs it where it can`,
+    );
+  });
+  output.note(`adapter: ${gpu.info.name}`);
+  if (gpu.info.isSoftware) {
+    output.note("This is a software adapter: it computes on the CPU, far slower than a GPU.");
+  }
+  return gpu;
+}
+
+/** A flag that Ctrl-C and SIGTERM set, for work that ends by itself at the next good place. */
+export function interruption(onFirst: () => void): { stopped(): boolean } & Disposable {
+  let stopped = false;
+  const stop = () => {
+    if (!stopped) onFirst();
+    stopped = true;
+  };
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  for (const signal of signals) Deno.addSignalListener(signal, stop);
+  return {
+    stopped: () => stopped,
+    [Symbol.dispose]: () => signals.forEach((signal) => Deno.removeSignalListener(signal, stop)),
+  };
+}

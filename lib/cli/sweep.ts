@@ -1,0 +1,79 @@
+import { terminalProgress } from "../display/progress.ts";
+import { expand, sweep as makeRuns, type SweepConfig, type SweepRun } from "../experiments/sweep.ts";
+import { readJson } from "../io/json_file.ts";
+import { type Command, interruption, openGpu } from "./command.ts";
+
+/** `olora sweep`: makes all runs of a grid that have no row yet. */
+export const sweep: Command = {
+  summary: "a grid of runs, one row each; goes on where it was",
+  usage: "CONFIG",
+  options: {},
+  positionals: 1,
+
+  async run(args, output) {
+    const path = args.positionals[0];
+    const config = await readSweep(path);
+    const runs = expand(config);
+    using gpu = await openGpu(output);
+    using signal = interruption(() => output.note("\nStopping after this update."));
+    const encoder = new TextEncoder();
+    const bar = terminalProgress({
+      write: (text) => Deno.stderr.writeSync(encoder.encode(text)),
+      isTerminal: Deno.stderr.isTerminal(),
+    });
+    output.note(`${runs.length} runs, rows in ${config.rows}`);
+    let [done, made, failed] = [0, 0, 0];
+    let resumedAt: number | undefined;
+    for await (
+      const { done: now, run, event, row } of makeRuns(config, runs, { gpu, stopped: signal.stopped })
+    ) {
+      resumedAt ??= now - Number(row !== undefined);
+      done = now;
+      made += Number(row !== undefined);
+      failed += Number(row?.diverged ?? false);
+      const part = event ? event.step / event.steps : 0;
+      bar.update({ done: now + part, total: runs.length, resumedAt, label: describe(run), unit: "runs" });
+    }
+    bar.finish();
+    if (signal.stopped()) {
+      throw new Error(`stopped with ${done} of ${runs.length} runs done; the same command goes on`);
+    }
+    output.say(
+      `${runs.length} runs, ${made} of them made now, ${failed} of these diverged; rows in ${config.rows}`,
+    );
+    return { runs: runs.length, made, diverged: failed, rows: config.rows, device: gpu.info.name };
+  },
+};
+
+/**
+ * Reads a sweep's configuration; paths in it become paths from here.
+ *
+ * @throws {RangeError} If a part is missing.
+ */
+export async function readSweep(path: string): Promise<SweepConfig> {
+  const json = await readJson(path) as unknown as Partial<SweepConfig>;
+  const folder = path.slice(0, path.lastIndexOf("/") + 1);
+  for (const name of ["base", "grid", "measures", "rows"] as const) {
+    if (json[name] === undefined) throw new RangeError(`Cannot sweep ${path}: ${name} is missing`);
+  }
+  const { base, grid, measures, rows, work = "out/sweep" } = json as SweepConfig;
+  const from = (file: string) => /^([/\\]|[A-Za-z]:)/.test(file) ? file : `${folder}${file}`;
+  const evaluation = base.evaluation as { data: string } | undefined;
+  return {
+    base: {
+      ...base,
+      ...(typeof base.data === "string" && { data: from(base.data) }),
+      ...(evaluation && { evaluation: { ...evaluation, data: from(evaluation.data) } }),
+    },
+    grid,
+    measures: Object.fromEntries(
+      Object.entries(measures).map(([name, file]) => [name, from(file)]),
+    ) as unknown as SweepConfig["measures"],
+    rows: from(rows),
+    work: from(work),
+  };
+}
+
+function describe({ method, learningRate, seed, rank }: SweepRun): string {
+  return `${method}${rank ? ` r ${rank}` : ""} ${learningRate} seed ${seed}`;
+}

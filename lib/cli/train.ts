@@ -1,0 +1,151 @@
+import { methodNames } from "../adapters/methods.ts";
+import { terminalProgress } from "../display/progress.ts";
+import type { Schedule } from "../optim/schedule.ts";
+import { trainRun } from "../train/run.ts";
+import type { RunConfig } from "../train/run_config.ts";
+import { DivergedError } from "../train/train.ts";
+import type { Arguments } from "./args.ts";
+import { type Command, interruption, openGpu } from "./command.ts";
+
+/** `olora train`: fine-tunes a model and writes adapter, metrics.jsonl and, when stopped, a checkpoint. */
+export const train: Command = {
+  summary: "fine-tune a model; writes the adapter, metrics.jsonl and checkpoints",
+  usage: "--model M --data D --out DIR [options]",
+  options: {
+    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, or a Hugging Face folder" },
+    data: { type: "text", value: "D", help: ".jsonl, .txt or .json (see the README)" },
+    out: { type: "text", value: "DIR", help: "folder for what is made" },
+    method: { type: "text", value: "NAME", help: `${methodNames.join(", ")} (default olora)` },
+    rank: { type: "number", value: "R", help: "rank (default 8)" },
+    alpha: { type: "number", value: "A", help: "scale is alpha / rank (default the rank)" },
+    targets: {
+      type: "text",
+      value: "T",
+      help: "q_proj,v_proj (default), all-linear, or a regular expression for whole module paths",
+    },
+    freeze: { type: "text", value: "A|B", help: "factor that is not trained (default none)" },
+    dropout: { type: "number", value: "P", help: "dropout of the branch's input (default 0)" },
+    init: { type: "text", value: "DIR", help: "start factors, a PEFT adapter folder" },
+    steps: { type: "number", value: "N", help: "updates (default 200; batches already made: all of them)" },
+    "batch-size": { type: "number", value: "N", help: "sequences of a batch (default 8)" },
+    "seq-len": { type: "number", value: "N", help: "longest sequence, predicted tokens (default 128)" },
+    "learning-rate": { type: "number", value: "X", help: "peak learning rate (default 1e-3)" },
+    schedule: { type: "text", value: "S", help: "constant (default), linear or cosine, after warm-up" },
+    warmup: { type: "number", value: "N", help: "updates of warm-up (default 0)" },
+    "weight-decay": { type: "number", value: "X", help: "decoupled weight decay (default 0)" },
+    clip: { type: "number", value: "X", help: "gradient norm to clip to, 0 for none (default 0)" },
+    accumulate: { type: "number", value: "N", help: "batches of one update (default 1)" },
+    seed: { type: "number", value: "N", help: "seed of data order, random starts and dropout (default 0)" },
+    "eval-data": { type: "text", value: "D", help: "held-out rows to score while training" },
+    "eval-every": { type: "number", value: "N", help: "updates between evaluations (default 50)" },
+    "eval-rows": { type: "number", value: "N", help: "only the first rows (default all)" },
+    "checkpoint-every": {
+      type: "number",
+      value: "N",
+      help: "updates between checkpoints (default: when stopped)",
+    },
+    resume: { type: "flag", help: "go on from the checkpoint in --out" },
+  },
+
+  async run(args, output) {
+    const config = runConfig(args);
+    using gpu = await openGpu(output);
+    using signal = interruption(() => output.note("\nStopping after this update."));
+    const columns = Deno.stderr.isTerminal() ? Deno.consoleSize().columns : undefined;
+    const encoder = new TextEncoder();
+    const bar = terminalProgress({
+      write: (text) => Deno.stderr.writeSync(encoder.encode(text)),
+      isTerminal: Deno.stderr.isTerminal(),
+      ...(columns && { columns }),
+    });
+    let resumedAt: number | undefined;
+    let last = { step: 0, steps: 0 };
+    let loss: number | undefined;
+    let evaluation: number | undefined;
+    let checkpoint: string | undefined;
+    let finished = false;
+    let trainable = 0;
+    try {
+      const control = {
+        gpu,
+        resume: args.flag("resume"),
+        stopped: signal.stopped,
+        onAttached: (adapter: { trainable: number }) => void (trainable = adapter.trainable),
+      };
+      for await (const event of trainRun(config, control)) {
+        last = event;
+        loss = event.loss ?? loss;
+        evaluation = event.evaluation ?? evaluation;
+        checkpoint = event.checkpoint ?? checkpoint;
+        finished = event.finished ?? false;
+        if (event.loss === undefined) continue;
+        resumedAt ??= event.step - 1;
+        const extra = [`loss ${event.loss.toFixed(4)}`, evaluation && `held out ${evaluation.toFixed(4)}`];
+        bar.update({
+          done: event.step,
+          total: event.steps,
+          resumedAt,
+          extra: extra.filter(Boolean).join("  "),
+        });
+      }
+    } catch (error) {
+      bar.finish();
+      if (!(error instanceof DivergedError)) throw error;
+      const good = checkpoint ? `the last good checkpoint is ${checkpoint}` : "there is no checkpoint";
+      throw new Error(`${error.message}; ${good}`, { cause: error });
+    }
+    bar.finish();
+    if (!finished) {
+      throw new Error(
+        `stopped at step ${last.step} of ${last.steps}; go on with the same command and --resume`,
+      );
+    }
+    output.say(`Trained ${trainable} numbers for ${last.steps} steps; wrote ${config.out}`);
+    return {
+      device: gpu.info.name,
+      software: gpu.info.isSoftware,
+      out: config.out,
+      steps: last.steps,
+      trainable,
+      loss: loss ?? null,
+      ...(evaluation !== undefined && { evaluation }),
+    };
+  },
+};
+
+/** The run that the options ask for; what is not given keeps the run's own defaults. */
+function runConfig(args: Arguments): RunConfig & { out: string } {
+  const data = args.text("eval-data");
+  const rows = args.number("eval-rows");
+  const given = {
+    method: args.text("method"),
+    rank: args.number("rank"),
+    alpha: args.number("alpha"),
+    targets: targetsOf(args.text("targets")),
+    freeze: args.text("freeze") as "A" | "B" | undefined,
+    dropout: args.number("dropout"),
+    init: args.text("init"),
+    steps: args.number("steps"),
+    batchSize: args.number("batch-size"),
+    seqLen: args.number("seq-len"),
+    learningRate: args.number("learning-rate"),
+    schedule: args.text("schedule") as Schedule | undefined,
+    warmup: args.number("warmup"),
+    weightDecay: args.number("weight-decay"),
+    clip: args.number("clip"),
+    accumulate: args.number("accumulate"),
+    seed: args.number("seed"),
+    checkpointEvery: args.number("checkpoint-every"),
+    evaluation: data === undefined
+      ? undefined
+      : { data, every: args.number("eval-every") ?? 50, ...(rows !== undefined && { rows }) },
+  };
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return { model: args.required("model"), data: args.required("data"), out: args.required("out"), ...set };
+}
+
+/** `all-linear`, a list of names, or a regular expression: what has other signs than names and commas. */
+function targetsOf(text: string | undefined): string | string[] | undefined {
+  if (text === undefined || text === "all-linear" || /[^\w,.-]/.test(text)) return text;
+  return text.split(",").filter((name) => name !== "");
+}

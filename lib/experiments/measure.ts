@@ -1,0 +1,186 @@
+import type { Adapter } from "../adapters/adapter.ts";
+import type { Batch } from "../datasets/batches.ts";
+import { loadMultipleChoice, type MultipleChoiceItem } from "../datasets/multiple_choice.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { VERSION } from "../core/version.ts";
+import type { Model } from "../nn/model.ts";
+import { meanLoss, multipleChoice } from "../train/evaluate.ts";
+import { evaluationBatches, trainRun } from "../train/run.ts";
+import type { RunConfig } from "../train/run_config.ts";
+import type { RunEvent } from "../train/run_event.ts";
+import { DivergedError } from "../train/train.ts";
+
+/** Files on which a run is measured when it is over. */
+export interface Measures {
+  /** All of the validation split; the rate is chosen on it. */
+  readonly validation: string;
+  /** The untouched test split. */
+  readonly test?: string;
+  /** General text, on which forgetting is the loss minus the untouched base's. */
+  readonly general?: string;
+  /** Multiple-choice items. */
+  readonly tasks?: string;
+}
+
+/** One finished run: what it was, its curve, and what came of it. */
+export interface MeasuredRun {
+  /** Hash of everything that determines the run. */
+  readonly run: string;
+  /** What was run; `base` is the model. */
+  readonly config: RunConfig & {
+    readonly method: string;
+    readonly learningRate: number;
+    readonly seed: number;
+  };
+  /** Name of the adapter (device). */
+  readonly device: string;
+  /** The device is a software driver. */
+  readonly isSoftware: boolean;
+  /** Kernel variant by family. */
+  readonly variants: Readonly<Record<string, string>>;
+  /** Version of the kit. */
+  readonly version: string;
+  /** Day it was finished, ISO 8601. */
+  readonly date: string;
+  /** Loss on the held-out rows of `config.evaluation`, nats per token. */
+  readonly curve: readonly { readonly step: number; readonly loss: number }[];
+  /** Figures at the end, null where not measured or not finite. */
+  readonly final: {
+    readonly validation: number | null;
+    readonly test: number | null;
+    readonly accuracy: number | null;
+    readonly forgetting: number | null;
+  };
+  /** Numbers trained. */
+  readonly trainable: number;
+  /** Highest number of live bytes on the device while training. */
+  readonly deviceBytes: number;
+  /** Time to make the adapter's start, ms. */
+  readonly initMs: number;
+  /** Time of a training step, evaluations left out, s. */
+  readonly secondsPerStep: number;
+  /** The loss stopped being finite. */
+  readonly diverged: boolean;
+}
+
+interface Loaded {
+  readonly validation: readonly Batch[];
+  readonly test?: readonly Batch[];
+  readonly general?: { readonly batches: readonly Batch[]; readonly base: number };
+  readonly tasks?: readonly MultipleChoiceItem[];
+}
+
+/** Measures runs on one model that stays loaded; files and the base's own losses are read once. */
+export class Laboratory {
+  readonly #gpu: Gpu;
+  readonly #model: Model;
+  readonly #measures: Measures;
+  #loaded: Loaded | undefined;
+
+  /** A laboratory for runs on `model`, measured on these files. */
+  constructor(model: Model, measures: Measures) {
+    this.#gpu = model.gpu;
+    this.#model = model;
+    this.#measures = measures;
+  }
+
+  /**
+   * Carries out one run and measures it.
+   *
+   * @param run Its hash.
+   * @param control As for `trainRun`; `onEvent` hears how it goes.
+   * @returns The finished run, diverged or not; undefined if it was stopped.
+   */
+  async measure(
+    run: string,
+    config: MeasuredRun["config"],
+    control: { stopped(): boolean; resume?: boolean; onEvent?: (event: RunEvent) => void },
+  ): Promise<MeasuredRun | undefined> {
+    const [gpu, model] = [this.#gpu, this.#model];
+    const loaded = this.#loaded ??= await this.#load(config);
+    const curve: { step: number; loss: number }[] = [];
+    const final = { validation: null, test: null, accuracy: null, forgetting: null } as Record<
+      string,
+      number | null
+    >;
+    let [trainable, initMs, training, steps, deviceBytes] = [0, 0, 0, 0, 0];
+    let diverged = false;
+    let finished = false;
+    let since = performance.now();
+    gpu.pool.resetPeak();
+    const onTrained = async () => {
+      deviceBytes = gpu.pool.peakBytes;
+      Object.assign(final, await this.#final(loaded));
+    };
+    const onAttached = (adapter: Adapter, ms: number) => [trainable, initMs] = [adapter.trainable, ms];
+    try {
+      for await (const event of trainRun(config, { ...control, gpu, model, onAttached, onTrained })) {
+        if (event.loss !== undefined) steps++;
+        if (event.evaluation === undefined) {
+          training += event.loss === undefined ? 0 : performance.now() - since;
+        } else curve.push({ step: event.step, loss: event.evaluation });
+        since = performance.now();
+        finished ||= event.finished ?? false;
+        control.onEvent?.(event);
+      }
+    } catch (error) {
+      if (!(error instanceof DivergedError)) throw error;
+      diverged = true;
+      deviceBytes = gpu.pool.peakBytes;
+    }
+    if (!finished && !diverged) return undefined;
+    const { validation, test, accuracy, forgetting } = final;
+    return {
+      run,
+      config,
+      device: gpu.info.name,
+      isSoftware: gpu.info.isSoftware,
+      variants: Object.fromEntries([...gpu.variants].sort()),
+      version: VERSION,
+      date: new Date().toISOString().slice(0, 10),
+      curve: curve.filter(({ loss }) => Number.isFinite(loss)),
+      final: { validation, test, accuracy, forgetting },
+      trainable,
+      deviceBytes,
+      initMs,
+      secondsPerStep: training / 1000 / Math.max(1, steps),
+      diverged,
+    };
+  }
+
+  async #load(config: RunConfig): Promise<Loaded> {
+    const model = this.#model;
+    const { validation, test, general, tasks } = this.#measures;
+    const batches = (path: string) => evaluationBatches(path, config, model);
+    const generalBatches = general === undefined ? undefined : await batches(general);
+    const items = tasks !== undefined && model.tokenizer
+      ? await loadMultipleChoice(tasks, model.tokenizer)
+      : undefined;
+    return {
+      validation: await batches(validation),
+      ...(test !== undefined && { test: await batches(test) }),
+      ...(generalBatches && {
+        general: {
+          batches: generalBatches,
+          base: (await meanLoss(model, generalBatches, { changes: null })).mean,
+        },
+      }),
+      ...(items && { tasks: items }),
+    };
+  }
+
+  async #final({ validation, test, general, tasks }: Loaded): Promise<Record<string, number | null>> {
+    const model = this.#model;
+    const loss = async (batches: readonly Batch[]) => finite((await meanLoss(model, batches)).mean);
+    return {
+      validation: await loss(validation),
+      test: test ? await loss(test) : null,
+      accuracy: tasks ? (await multipleChoice(model, tasks)).accuracy : null,
+      forgetting: general ? finite((await meanLoss(model, general.batches)).mean - general.base) : null,
+    };
+  }
+}
+
+function finite(x: number): number | null {
+  return Number.isFinite(x) ? x : null;
+}
