@@ -39,7 +39,7 @@ export interface RunControl {
 /**
  * Carries out a run and says how it goes: an event for each update, evaluation and checkpoint.
  *
- * With `out`, metrics.jsonl gets a row for each update; at the end the adapter is written there, and run.json, which
+ * With `out`, metrics.jsonl gets a row for each update and evaluations.jsonl one for each evaluation; at the end the adapter is written there, and run.json, which
  * says what made it; when stopped, a checkpoint that a run with `resume` goes on from, bit for bit on the same device.
  *
  * @throws {RangeError} If a setting makes no sense; before anything is allocated where that can be known.
@@ -76,7 +76,8 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   using trainer = new Trainer(adapter, order, { ...config, steps }, position);
   if (stored) await restoreCheckpoint(stored, trainer, identity);
   if (out !== undefined) await Deno.remove(`${out}/run.json`).catch(() => {});
-  const metrics = out === undefined ? undefined : await openMetrics(out, trainer.step);
+  const metrics = out === undefined ? undefined : await openLog(`${out}/metrics.jsonl`, trainer.step);
+  const evaluations = out === undefined ? undefined : await openLog(`${out}/evaluations.jsonl`, trainer.step);
 
   const every = config.evaluation?.every ?? 0;
   const checkpointEvery = config.checkpointEvery ?? 0;
@@ -85,17 +86,23 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
     await saveCheckpoint(place!, trainer, identity);
     return event({ checkpoint: place! });
   };
-  if (evaluate && trainer.step === 0) yield event({ evaluation: await evaluate() });
+  for (const { step, loss } of evaluations?.before ?? []) yield { step, steps, evaluation: loss as number };
+  const evaluated = async () => {
+    const evaluation = await evaluate!();
+    evaluations?.append([{ step: trainer.step, loss: evaluation }]);
+    return event({ evaluation });
+  };
+  if (evaluate && trainer.step === 0) yield await evaluated();
   while (trainer.step < steps) {
     const stops = [every, checkpointEvery].filter((n) => n > 0).map((n) =>
       (Math.floor(trainer.step / n) + 1) * n
     );
     for await (const records of trainer.run({ until: Math.min(steps, ...stops), stopped: control.stopped })) {
-      metrics?.(records);
+      metrics?.append(records.map(metricsRow));
       for (const { step, ...record } of records) yield { step, steps, ...record };
     }
     const due = (n: number) => n > 0 && trainer.step % n === 0;
-    if (evaluate && (due(every) || trainer.step === steps)) yield event({ evaluation: await evaluate() });
+    if (evaluate && (due(every) || trainer.step === steps)) yield await evaluated();
     if (control.stopped() && trainer.step < steps) {
       if (place !== undefined) yield await checkpoint();
       return;
@@ -184,24 +191,28 @@ async function evaluation(config: RunConfig, model: Model): Promise<(() => Promi
   return async () => (await meanLoss(model, all)).mean;
 }
 
-/** Cuts metrics.jsonl to the rows before the next update, and gives what appends to it. */
-async function openMetrics(out: string, step: number): Promise<(records: StepRecord[]) => void> {
-  const path = `${out}/metrics.jsonl`;
-  await Deno.mkdir(out, { recursive: true });
+/** A file of rows that each belong to a step. */
+interface Log {
+  /** Rows that were there. */
+  readonly before: readonly { readonly step: number; readonly [name: string]: unknown }[];
+  /** Adds rows. */
+  append(rows: readonly object[]): void;
+}
+
+/** Opens a log and cuts it to the rows up to `step`; before the first update it starts empty. */
+async function openLog(path: string, step: number): Promise<Log> {
   const rows = await readJsonl(path, { dropUnfinished: true }).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   });
-  const kept = rows.map(({ value }) => value as { step: number }).filter((row) => row.step <= step);
-  await writeFileAtomic(path, kept.map((row) => JSON.stringify(row) + "\n").join(""));
-  return (records) => {
-    const named = records.map(({ step, loss, gradNorm, learningRate, tokens }) => ({
-      step,
-      loss,
-      grad_norm: gradNorm,
-      learning_rate: learningRate,
-      tokens,
-    }));
-    appendLine(path, ...named);
-  };
+  const before = step === 0
+    ? []
+    : rows.map(({ value }) => value as Log["before"][number]).filter((row) => row.step <= step);
+  await writeFileAtomic(path, before.map((row) => JSON.stringify(row) + "\n").join(""));
+  return { before, append: (rows) => rows.length && appendLine(path, ...rows) };
+}
+
+/** The row of an update in metrics.jsonl. */
+function metricsRow({ step, loss, gradNorm, learningRate, tokens }: StepRecord) {
+  return { step, loss, grad_norm: gradNorm, learning_rate: learningRate, tokens };
 }
