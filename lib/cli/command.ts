@@ -1,6 +1,7 @@
 import { GpuError } from "../core/errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { openDevice } from "../gpu/device.ts";
+import { resolveModel } from "../io/model_folder.ts";
 import type { Arguments, Option } from "./args.ts";
 
 /** A command of the command line. */
@@ -52,11 +53,27 @@ export async function openGpu(output: Output): Promise<Gpu> {
       `${error.message}; \`deno task setup\` says what is missing and installs it where it can`,
     );
   });
-  output.note(`adapter: ${gpu.info.name}`);
-  if (gpu.info.isSoftware) {
-    output.note("This is a software adapter: it computes on the CPU, far slower than a GPU.");
-  }
+  const note = gpu.info.isSoftware
+    ? " (a software adapter: it computes on the CPU, far slower than a GPU)"
+    : "";
+  output.note(`adapter: ${gpu.info.name}${note}`);
   return gpu;
+}
+
+/**
+ * Checks that files and the model are there, before a device is opened.
+ *
+ * @param files Paths; undefined ones are left out.
+ */
+export async function checkInputs(model: string, ...files: (string | undefined)[]): Promise<void> {
+  await resolveModel(model);
+  for (const file of files) {
+    if (file === undefined) continue;
+    await Deno.stat(file).catch((cause) => {
+      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+      throw new Deno.errors.NotFound(`Cannot read ${file}: there is no such file or folder`, { cause });
+    });
+  }
 }
 
 /** A flag that Ctrl-C and SIGTERM set, for work that ends by itself at the next good place. */

@@ -4,7 +4,7 @@ import { encodeLong } from "../datasets/encode.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { score } from "../nn/score.ts";
 import type { Arguments } from "./args.ts";
-import { type Command, openGpu } from "./command.ts";
+import { checkInputs, type Command, openGpu } from "./command.ts";
 
 /** `olora eval`: nats of each token of a text or of rows of ids. */
 export const evaluate: Command = {
@@ -19,6 +19,7 @@ export const evaluate: Command = {
 
   async run(args, output) {
     const rowsOf = source(args);
+    await checkInputs(args.required("model"), args.text("adapter"), args.text("text") ?? args.text("ids"));
     using gpu = await openGpu(output);
     using model = await loadModel(args.required("model"), { gpu });
     const folder = args.text("adapter");

@@ -4,7 +4,7 @@ import { decodeStream } from "../io/tokenizer.ts";
 import { generate as tokensOf } from "../nn/generate.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import type { Arguments } from "./args.ts";
-import { type Command, openGpu } from "./command.ts";
+import { checkInputs, type Command, openGpu } from "./command.ts";
 
 /** `olora generate`: continues a prompt, or answers in a conversation. */
 export const generate: Command = {
@@ -31,6 +31,7 @@ export const generate: Command = {
     if ((prompt === undefined) === (chat === undefined)) {
       throw new RangeError("expected either --prompt or --chat");
     }
+    await checkInputs(args.required("model"), args.text("adapter"));
     using gpu = await openGpu(output);
     using model = await loadModel(args.required("model"), { gpu });
     const folder = args.text("adapter");

@@ -5,7 +5,7 @@ import { trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import { DivergedError } from "../train/train.ts";
 import type { Arguments } from "./args.ts";
-import { type Command, interruption, openGpu } from "./command.ts";
+import { checkInputs, type Command, interruption, openGpu } from "./command.ts";
 
 /** `olora train`: fine-tunes a model and writes adapter, metrics.jsonl and, when stopped, a checkpoint. */
 export const train: Command = {
@@ -49,6 +49,7 @@ export const train: Command = {
 
   async run(args, output) {
     const config = runConfig(args);
+    await checkInputs(config.model, config.data, config.init, config.evaluation?.data);
     using gpu = await openGpu(output);
     using signal = interruption(() => output.note("\nStopping after this update."));
     const columns = Deno.stderr.isTerminal() ? Deno.consoleSize().columns : undefined;
