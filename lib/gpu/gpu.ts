@@ -18,6 +18,9 @@ interface Pipeline {
 
 const ARENA_BYTES = 1 << 20;
 
+/** Bind groups kept: more than one step of a deep model needs. Texts of ever new lengths would add to them for ever. */
+const MOST_GROUPS = 8192;
+
 /**
  * A device with its pool, its compiled kernels and the commands recorded since the last submit.
  *
@@ -48,6 +51,7 @@ export class Gpu implements Disposable {
   readonly #align: number;
   readonly #scopes: Tensor[][] = [];
   #arenaUsed = 0;
+  #groups = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
 
@@ -352,6 +356,10 @@ export class Gpu implements Disposable {
   }
 
   #bindGroup(spec: KernelSpec, { layout, uniformBytes }: Pipeline, storage: readonly Tensor[]): GPUBindGroup {
+    if (++this.#groups > MOST_GROUPS) {
+      for (const { groups } of this.#pipelines.values()) groups.clear();
+      this.#groups = 1;
+    }
     return this.device.createBindGroup({
       label: spec.name,
       layout,

@@ -11,8 +11,8 @@ export interface Slab {
 }
 
 /**
- * Buffers by size class, last in first out, so that each training step meets the same buffers in the same
- * order and its bind groups are found again. Sizes are rounded up to eighths of an octave (at most 12.5 % more).
+ * Buffers by size class, the oldest free one first, so that each training step on a batch of one shape meets the same
+ * buffers in the same order, whatever came between, and its bind groups are found again. Sizes are rounded up to eighths of an octave (at most 12.5 % more).
  *
  * Own construction: WebGPU buffers put no pressure on the garbage collector, so they are owned by hand.
  */
@@ -44,9 +44,11 @@ export class BufferPool {
   /** Takes `slab` back. */
   give(slab: Slab): void {
     this.liveBytes -= slab.bytes;
-    const list = this.#free.get(slab.bytes);
-    if (list) list.push(slab);
-    else this.#free.set(slab.bytes, [slab]);
+    const list = this.#free.get(slab.bytes) ?? [];
+    this.#free.set(slab.bytes, list);
+    let at = list.length;
+    while (at > 0 && list[at - 1].id < slab.id) at--;
+    list.splice(at, 0, slab);
   }
 
   /** Destroys the free buffers. No unsubmitted command may use one. */

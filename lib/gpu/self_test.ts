@@ -55,7 +55,7 @@ function expected(a: Float32Array, b: Uint32Array): [Float64Array, Float64Array]
 function check(actual: Float32Array, value: Float64Array, magnitude: Float64Array, name: string): void {
   const eps = 2 ** -23;
   const wrong = value.findIndex((x, i) =>
-    !(Math.abs(actual[i] - x) <= eps * Math.sqrt(M * K) * magnitude[i])
+    !(Math.abs(actual[i] - x) <= eps * Math.sqrt(i < 2 * M ? K : M * K) * magnitude[i])
   );
   if (wrong < 0) return;
   throw new GpuError(
