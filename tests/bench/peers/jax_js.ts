@@ -27,11 +27,12 @@ export async function openJaxJs(backend: "webgpu" | "wasm"): Promise<Peer> {
       const multiply = jit((x: np.Array, y: np.Array) => np.matmul(x, y));
       let c: np.Array | undefined;
       return job(async (times) => {
-        for (let i = 0; i < times; i++) {
-          c?.dispose();
-          c = multiply(a.ref, b.ref);
-        }
-        await blockUntilReady(c!);
+        // Kept until all are done: jax-js never runs work whose result was disposed before it was sent off.
+        const products = Array.from({ length: times }, () => multiply(a.ref, b.ref));
+        await blockUntilReady(products);
+        c?.dispose();
+        c = products.pop();
+        for (const product of products) product.dispose();
       }, async () => productError(hosts[0], hosts[1], await c!.ref.data() as Float32Array, n));
     },
     mlp(width, batch) {
