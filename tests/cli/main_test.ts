@@ -1,0 +1,138 @@
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { readJsonl } from "../../lib/io/jsonl.ts";
+import { expected, fixturePath, modelFolder, runs } from "../helpers/fixtures.ts";
+import { run } from "./command_line.ts";
+
+const MODEL = fixturePath("llama_tied");
+const DATA = fixturePath("llama_tied/batches.json");
+const COMMANDS = ["reproduce", "train", "eval", "generate", "inspect", "devices", "sweep"];
+
+/** The lines of stderr that say what went wrong. */
+const errors = (stderr: string) => stderr.split("\n").filter((line) => line.startsWith("error: "));
+
+Deno.test("olora --help lists every command, and each has a help of its own", async () => {
+  const { code, stdout, stderr } = await run("--help");
+  assertEquals([code, stderr], [0, ""]);
+  for (const name of COMMANDS) assertMatch(stdout, new RegExp(`^  ${name} `, "m"));
+  for (const name of COMMANDS) {
+    const help = await run(name, "--help");
+    assertEquals([help.code, help.stderr], [0, ""]);
+    assertStringIncludes(help.stdout, `Usage: olora ${name} `);
+  }
+});
+
+Deno.test("olora exits with 1 and one line that says what was wrong", async () => {
+  const cases: [string[], string][] = [
+    [["nosuch"], "error: unknown command nosuch: expected one of reproduce, train"],
+    [["train", "--nosuch", "1"], "error: Unknown option '--nosuch'"],
+    [["train", "--model", MODEL, "--out", "x"], "error: --data is missing"],
+    [["train", "--model", MODEL, "--data", "no.jsonl", "--out", "x"], "error: Cannot read no.jsonl"],
+    [["train", "--model", MODEL, "--data", DATA, "--out", "x", "--rank", "many"], "error: --rank many"],
+    [
+      ["train", "--model", MODEL, "--data", DATA, "--out", "x", "--rank", "99"],
+      "with rank 99: expected rank <=",
+    ],
+    [["train", "--model", MODEL, "--data", DATA, "--out", "x", "--steps", "-1"], "steps -1"],
+    [["eval", "--model", "no/model", "--ids", DATA], "error: Cannot load model no/model"],
+    [["eval", "--model", MODEL], "error: expected either --text or --ids"],
+    [["inspect"], "error: expected 1 arguments besides options, found none"],
+    [["sweep", "no.json"], "no.json"],
+  ];
+  for (const [words, message] of cases) {
+    const { code, stdout, stderr } = await run(...words);
+    assertEquals([code, stdout], [1, ""], words.join(" "));
+    assertEquals(errors(stderr).length, 1, stderr);
+    assertStringIncludes(errors(stderr)[0], message);
+    assert(!/\bat .*:\d+:\d+/.test(stderr), stderr);
+  }
+});
+
+Deno.test("olora train gives PyTorch's losses, and eval the base's with a fresh adapter", async () => {
+  const out = await Deno.makeTempDir();
+  const { olora: fixture } = await runs("llama_tied");
+  const common = [
+    "--model",
+    MODEL,
+    "--method",
+    "olora",
+    "--rank",
+    "4",
+    "--alpha",
+    "4",
+    "--targets",
+    "all-linear",
+  ];
+  const trained = await run(
+    "train",
+    ...common,
+    ...["--data", DATA, "--out", `${out}/a`, "--init", fixturePath("llama_tied/init/olora")],
+    ...["--steps", "20", "--learning-rate", String(fixture.config.learningRate), "--json"],
+  );
+  assertEquals(trained.code, 0, trained.stderr);
+  const said = JSON.parse(trained.stdout);
+  assertEquals([said.steps, said.trainable], [20, fixture.trainable]);
+  assertStringIncludes(trained.stderr, `adapter: ${said.device}`);
+  const rows = (await readJsonl(`${out}/a/metrics.jsonl`)).map(({ value }) =>
+    value as Record<string, number>
+  );
+  assertEquals(rows.map(({ step }) => step), Array.from({ length: 20 }, (_, i) => i + 1));
+  rows.forEach(({ loss }, i) => assertAlmostEquals(loss, fixture.losses[i], 7e-5));
+  assertEquals(Object.keys(rows[0]), ["step", "loss", "grad_norm", "learning_rate", "tokens"]);
+
+  const fresh = await run("train", ...common, "--data", DATA, "--out", `${out}/b`, "--steps", "0");
+  assertEquals(fresh.code, 0, fresh.stderr);
+  const { ids, nll } = await expected("llama_tied");
+  await Deno.writeTextFile(`${out}/ids.json`, JSON.stringify(ids));
+  const scored = await run(
+    "eval",
+    "--model",
+    MODEL,
+    "--adapter",
+    `${out}/b`,
+    "--ids",
+    `${out}/ids.json`,
+    "--json",
+  );
+  assertEquals(scored.code, 0, scored.stderr);
+  const result = JSON.parse(scored.stdout);
+  assertEquals(result.tokens, nll.flat().length);
+  assertAlmostEquals(result.perplexity, Math.exp(result.mean), 1e-9 * result.perplexity);
+  result.nll.forEach((row: number[], i: number) =>
+    row.forEach((x, t) => assertAlmostEquals(x, nll[i][t], 3e-5))
+  );
+  await Deno.remove(out, { recursive: true });
+});
+
+Deno.test("olora inspect and devices say what they found", async () => {
+  const model = JSON.parse((await run("inspect", MODEL, "--json")).stdout);
+  assertEquals(model.kind, "model");
+  assert(model.parameters > 0 && model.training.bytes.total > model.bytes);
+  const adapter = JSON.parse((await run("inspect", fixturePath("llama_tied/init/olora"), "--json")).stdout);
+  assertEquals([adapter.kind, adapter.adapter.rank], ["adapter", 4]);
+  const { devices } = JSON.parse((await run("devices", "--json")).stdout);
+  assertEquals(devices.filter(({ chosen }: { chosen: boolean }) => chosen).length, 1);
+  for (const { selfTest } of devices) assertEquals(selfTest, "passed");
+});
+
+Deno.test({
+  name: "olora generate continues stories260K as transformers does",
+  ignore: modelFolder("stories260k") === undefined,
+  async fn() {
+    const { greedy } = await expected("stories260k");
+    assertEquals(greedy.prompt, [1]);
+    const count = 64;
+    const { stdout } = await run(
+      "generate",
+      ...[
+        "--model",
+        modelFolder("stories260k")!,
+        "--prompt",
+        "",
+        "--max-new-tokens",
+        String(count),
+        "--json",
+      ],
+    );
+    assertEquals(JSON.parse(stdout).ids, greedy.continuation.slice(0, count));
+  },
+});

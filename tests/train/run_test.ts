@@ -1,0 +1,99 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { trainRun } from "../../lib/train/run.ts";
+import type { RunConfig } from "../../lib/train/run_config.ts";
+import type { RunEvent } from "../../lib/train/run_event.ts";
+import { testDevice } from "../helpers/device.ts";
+import { fixturePath } from "../helpers/fixtures.ts";
+
+const MODEL = fixturePath("llama_tied");
+const DATA = fixturePath("llama_tied/batches.json");
+
+const CONFIGS: Record<string, Partial<RunConfig>> = {
+  "olora with dropout and a cosine": {
+    method: "olora",
+    rank: 4,
+    targets: "all-linear",
+    dropout: 0.2,
+    schedule: "cosine",
+    warmup: 2,
+    weightDecay: 0.1,
+    clip: 1,
+  },
+  "full with accumulation": { method: "full", accumulate: 2 },
+};
+
+for (const [name, settings] of Object.entries(CONFIGS)) {
+  Deno.test(`trainRun() stopped and resumed gives the bits of a run that was not: ${name}`, async () => {
+    const folder = await Deno.makeTempDir();
+    const config = (out: string): RunConfig => ({
+      model: MODEL,
+      data: DATA,
+      out: `${folder}/${out}`,
+      steps: 12,
+      learningRate: 3e-3,
+      seed: 3,
+      evaluation: { data: DATA, every: 4, rows: 4 },
+      ...settings,
+    });
+    const whole = await collect(config("whole"), Infinity);
+    const first = await collect(config("parts"), 3);
+    const second = await collect(config("parts"), 4, true);
+    assertEquals(first.at(-1)?.checkpoint, `${folder}/parts/checkpoint`);
+    const third = await collect(config("parts"), Infinity, true);
+    assertEquals(third.at(-1)?.finished, true);
+    const losses = (events: RunEvent[]) =>
+      events.filter(({ loss }) => loss !== undefined).map((
+        { step, loss, gradNorm },
+      ) => [step, loss, gradNorm]);
+    assertEquals([...losses(first), ...losses(second), ...losses(third)], losses(whole));
+    const curve = (events: RunEvent[]) =>
+      events.filter(({ evaluation }) => evaluation !== undefined).map((
+        { step, evaluation },
+      ) => [step, evaluation]);
+    assertEquals(curve(third), curve(whole));
+    for (const file of ["metrics.jsonl", "evaluations.jsonl"]) {
+      assertEquals(await read(`parts/${file}`), await read(`whole/${file}`));
+    }
+    const weights = settings.method === "full" ? "model.safetensors" : "adapter_model.safetensors";
+    assertEquals(await read(`parts/${weights}`), await read(`whole/${weights}`));
+    await Deno.remove(folder, { recursive: true });
+
+    function read(path: string): Promise<Uint8Array> {
+      return Deno.readFile(`${folder}/${path}`);
+    }
+  });
+}
+
+Deno.test("trainRun() refuses the checkpoint of another run", async () => {
+  const out = await Deno.makeTempDir();
+  const config = { model: MODEL, data: DATA, out, steps: 8, learningRate: 1e-3 };
+  await collect(config, 2);
+  await assertRejects(
+    () => collect({ ...config, learningRate: 2e-3 }, Infinity, true),
+    RangeError,
+    "Cannot resume",
+  );
+  await Deno.remove(out, { recursive: true });
+});
+
+Deno.test("trainRun() stops at a loss that is not finite, and says at which step", async () => {
+  const gpu = await testDevice();
+  const live = gpu.liveBytes;
+  const error = await assertRejects(
+    () => collect({ model: MODEL, data: DATA, method: "full", steps: 40, learningRate: 1e30 }, Infinity),
+    Error,
+    "Training diverged at step",
+  );
+  assert(!/NaN at step 1:/.test((error as Error).message));
+  assertEquals(gpu.liveBytes, live);
+});
+
+/** Events of a run that is stopped after `most` updates. */
+async function collect(config: RunConfig, most: number, resume = false): Promise<RunEvent[]> {
+  const gpu = await testDevice();
+  const events: RunEvent[] = [];
+  let asked = 0;
+  const stopped = () => asked++ >= most;
+  for await (const event of trainRun(config, { gpu, stopped, resume })) events.push(event);
+  return events;
+}
