@@ -1,0 +1,81 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { expand, type SweepConfig } from "../../lib/experiments/sweep.ts";
+import type { MeasuredRun } from "../../lib/experiments/measure.ts";
+import { readJsonl } from "../../lib/io/jsonl.ts";
+import { olora, run } from "../cli/command_line.ts";
+import { fixturePath } from "../helpers/fixtures.ts";
+
+const DATA = fixturePath("llama_tied/batches.json");
+const SETTINGS = {
+  base: {
+    model: fixturePath("llama_tied"),
+    data: DATA,
+    steps: 12,
+    evaluation: { data: DATA, every: 4, rows: 4 },
+  },
+  grid: [
+    { method: ["olora", "lora"], rank: [2], learningRate: [1e-3, 1e-2], seed: [1] },
+    { method: ["full"], learningRate: [1e-3, 1e30], seed: [1] },
+    { method: ["lora"], rank: [2], learningRate: [1e-3], seed: [1, 2] },
+  ],
+  measures: { validation: DATA, test: DATA, general: DATA },
+};
+
+Deno.test("expand() makes each combination of a block once, and asks for what a run needs", () => {
+  const config = { ...SETTINGS, rows: "", work: "" } as unknown as SweepConfig;
+  const runs = expand(config);
+  assertEquals(runs.length, 4 + 2 + 1);
+  assertEquals(runs[0].method, "olora");
+  assertEquals(runs.map(({ learningRate }) => learningRate).slice(0, 4), [1e-3, 1e-2, 1e-3, 1e-2]);
+  const lacking = { ...config, grid: [{ method: ["lora"], seed: [1] }] };
+  assertThrows(() => expand(lacking), RangeError, "lacks learningRate");
+});
+
+Deno.test("olora sweep, killed again and again, ends with the rows of a sweep that was not", async () => {
+  const folder = await Deno.makeTempDir();
+  const file = async (name: string) => {
+    const path = `${folder}/${name}.json`;
+    await Deno.writeTextFile(
+      path,
+      JSON.stringify({ ...SETTINGS, rows: `${name}.jsonl`, work: `${name}-work` }),
+    );
+    return path;
+  };
+  const whole = await file("whole");
+  const ended = await run("sweep", whole, "--json");
+  assertEquals(ended.code, 0, ended.stderr);
+  assertEquals(JSON.parse(ended.stdout).made, 7);
+  assertEquals(JSON.parse(ended.stdout).diverged, 1);
+
+  const killed = await file("killed");
+  for (const [ms, signal] of [[2500, "SIGKILL"], [3500, "SIGINT"], [3000, "SIGKILL"]] as const) {
+    const process = olora("sweep", killed).spawn();
+    const timer = setTimeout(() => process.kill(signal), ms);
+    await process.output();
+    clearTimeout(timer);
+  }
+  assertEquals((await run("sweep", killed)).code, 0);
+  const again = await run("sweep", killed, "--json");
+  assertEquals(JSON.parse(again.stdout).made, 0);
+
+  const [expected, found] = [await rows(`${folder}/whole.jsonl`), await rows(`${folder}/killed.jsonl`)];
+  assertEquals(found.map(({ run }) => run), expected.map(({ run }) => run));
+  for (const [i, row] of found.entries()) {
+    for (const part of ["config", "curve", "final", "trainable", "diverged", "device", "variants"] as const) {
+      assertEquals(row[part], expected[i][part], `${part} of run ${i}`);
+    }
+  }
+  const diverged = found.filter((row) => row.diverged);
+  assertEquals(diverged.map(({ config }) => config.learningRate), [1e30]);
+  for (const { diverged, curve, final, initMs, secondsPerStep, deviceBytes } of found) {
+    assert(initMs > 0 && secondsPerStep > 0 && deviceBytes > 0);
+    if (diverged) continue;
+    assertEquals(curve.map(({ step }) => step), [0, 4, 8, 12]);
+    assert(final.validation !== null && final.test !== null && final.forgetting !== null);
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+async function rows(path: string): Promise<MeasuredRun[]> {
+  return (await readJsonl(path)).map(({ value }) => value as MeasuredRun);
+}
