@@ -14,6 +14,7 @@ export type { GpuFeature, KernelSpec, UniformType } from "./lib/gpu/kernel.ts";
 export type { BufferPool, Slab } from "./lib/gpu/pool.ts";
 export type { AdapterInfo, AdapterPreference } from "./lib/gpu/preference.ts";
 export { Tensor } from "./lib/gpu/tensor.ts";
+export { type NamedMatrix, requireFinite } from "./lib/linalg/finite.ts";
 export { qr, qrAll, type QrOptions, type QrResult } from "./lib/linalg/qr.ts";
 export type { DecoderConfig } from "./lib/io/model_config.ts";
 export type { Tokenizer } from "./lib/io/tokenizer.ts";
@@ -50,6 +51,11 @@ export {
   restoreCheckpoint,
   saveCheckpoint,
 } from "./lib/train/checkpoint.ts";
+export { type Cost, type Horizon, planHorizon } from "./lib/experiments/plan.ts";
+export { literalResidual } from "./lib/experiments/residual.ts";
+export { Laboratory, type MeasuredRun, type Measures } from "./lib/experiments/measure.ts";
+export { expand, sweep, type SweepConfig, type SweepEvent, type SweepRun } from "./lib/experiments/sweep.ts";
+export type { EvaluationConfig, RunConfig } from "./lib/train/run_config.ts";
 export { type LoopOptions, train } from "./lib/train/loop.ts";
 export { AdamW } from "./lib/optim/adamw.ts";
 export { type Schedule, scheduleFactor } from "./lib/optim/schedule.ts";
@@ -75,7 +81,7 @@ export {
 } from "./lib/display/progress.ts";
 export { report, type ReportOptions } from "./lib/display/report.ts";
 export {
-  type RunConfig,
+  type RowConfig,
   type RunGroup,
   type RunRow,
   runsAtBestRate,

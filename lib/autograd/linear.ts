@@ -20,7 +20,7 @@ export interface LinearAttributes {
 }
 
 /** What the backward pass finds again. */
-interface Saved {
+export interface LinearSaved {
   /** The trainable branch's input after dropout. */
   readonly dropped?: Tensor;
   /** The merged weight, where keeping it costs less than the layer's input and output. */
@@ -37,7 +37,7 @@ interface Saved {
  *
  * Source: Hu et al. 2021, arXiv:2106.09685, eq. (3); OLoRA's residual form rearranged. Merging is our own choice.
  */
-export const linearRule: Rule<LinearAttributes, Saved> = {
+export const linearRule: Rule<LinearAttributes, LinearSaved> = {
   name: "linear",
 
   forward(gpu, inputs, { adapter }) {

@@ -1,4 +1,4 @@
-import { parseArgs } from "node:util";
+import arg from "npm:arg@5.0.2";
 
 /** One option of a command. */
 export interface Option {
@@ -30,7 +30,9 @@ export class Arguments {
   /** The text given for `name`, which must be there. */
   required(name: string): string {
     const found = this.text(name);
-    if (found === undefined) throw new RangeError(`--${name} is missing`);
+    if (found === undefined) {
+      throw new RangeError(`Cannot do without --${name}: found none, expected a value`);
+    }
     return found;
   }
 
@@ -60,36 +62,33 @@ export function parseCommandLine(
   const parsed = parse(words, options);
   if (parsed.positionals.length !== positionals) {
     const found = parsed.positionals.map((word) => JSON.stringify(word)).join(" ") || "none";
-    throw new RangeError(`expected ${positionals} arguments besides options, found ${found}`);
+    throw new RangeError(
+      `Cannot read the command line: expected ${positionals} arguments besides options, found ${found}`,
+    );
   }
   const values = new Map<string, string | number | boolean>();
-  for (const [name, value] of Object.entries(parsed.values)) {
-    if (value === undefined) continue;
+  for (const [option, value] of Object.entries(parsed.values)) {
+    const name = option.slice(2);
     if (options[name].type !== "number") {
       values.set(name, value as string | boolean);
       continue;
     }
     const number = String(value).trim() === "" ? NaN : Number(value);
-    if (!Number.isFinite(number)) throw new RangeError(`--${name} ${value}: expected a number`);
+    if (!Number.isFinite(number)) throw new RangeError(`Cannot use --${name} ${value}: expected a number`);
     values.set(name, number);
   }
   return new Arguments(values, parsed.positionals);
 }
 
 function parse(words: readonly string[], options: Readonly<Record<string, Option>>) {
+  const spec = Object.fromEntries(
+    Object.entries(options).map(([name, { type }]) => [`--${name}`, type === "flag" ? Boolean : String]),
+  );
   try {
-    return parseArgs({
-      args: joinNegative(words),
-      allowPositionals: true,
-      options: Object.fromEntries(
-        Object.entries(options).map(([name, { type }]) => [
-          name,
-          { type: type === "flag" ? "boolean" as const : "string" as const },
-        ]),
-      ),
-    });
+    const { _: positionals, ...values } = arg(spec, { argv: joinNegative(words) });
+    return { positionals, values: values as Record<string, string | boolean> };
   } catch (error) {
-    throw new RangeError((error as Error).message.split(/\. |\n/)[0]);
+    throw new RangeError(`Cannot read the command line: ${(error as Error).message}`);
   }
 }
 

@@ -1,4 +1,3 @@
-import { GpuError } from "../core/errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { openDevice } from "../gpu/device.ts";
 import { resolveModel } from "../io/model_folder.ts";
@@ -20,6 +19,12 @@ export interface Command {
    * @returns What `--json` prints.
    */
   run(args: Arguments, output: Output): Promise<Record<string, unknown>>;
+}
+
+/** Work that was stopped before its end. */
+export class StoppedError extends Error {
+  /** Name of the error class, `"StoppedError"`. */
+  override name = "StoppedError";
 }
 
 /** Where a command's words go. */
@@ -47,12 +52,7 @@ export function makeOutput(json: boolean): Output {
 
 /** Opens the device that commands run on, and says which it is, and when it is a software one. */
 export async function openGpu(output: Output): Promise<Gpu> {
-  const gpu = await openDevice().catch((error) => {
-    if (!(error instanceof GpuError) || !error.message.endsWith("found none")) throw error;
-    throw new GpuError(
-      `${error.message}; \`deno task setup\` says what is missing and installs it where it can`,
-    );
-  });
+  const gpu = await openDevice();
   const note = gpu.info.isSoftware
     ? " (a software adapter: it computes on the CPU, far slower than a GPU)"
     : "";

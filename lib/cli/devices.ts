@@ -1,3 +1,4 @@
+import { GpuError } from "../core/errors.ts";
 import { listAdapters, openDevice } from "../gpu/device.ts";
 import { adapterName, isSoftwareAdapter } from "../gpu/preference.ts";
 import type { Command } from "./command.ts";
@@ -41,7 +42,9 @@ export const devices: Command = {
       output.say(`  self-test ${about.selfTest}; features ${about.features.join(", ") || "none"}`);
       for (const limit of LIMITS) output.say(`  ${limit} ${adapter.limits[limit]}`);
     }
-    if (!found.length) throw new Error("no adapter; `deno task setup` says what is missing");
+    if (!found.length) {
+      throw new GpuError("Cannot list devices: found no adapter; `deno task setup` says what is missing");
+    }
     return { devices: found };
   },
 };

@@ -26,7 +26,9 @@ export const evaluate: Command = {
     using _adapter = folder === undefined ? undefined : await loadAdapter(model, folder);
     const nll = await score(model, await rowsOf(model));
     const tokens = nll.reduce((sum, row) => sum + row.length, 0);
-    if (tokens === 0) throw new RangeError("nothing to score: expected a row of at least two tokens");
+    if (tokens === 0) {
+      throw new RangeError("Cannot score: found no token to predict, expected a row of at least two");
+    }
     const mean = nll.reduce((sum, row) => row.reduce((sum, nats) => sum + nats, sum), 0) / tokens;
     output.say(`${mean.toFixed(6)} nats a token, perplexity ${Math.exp(mean).toFixed(4)}, ${tokens} tokens`);
     return {
@@ -43,7 +45,9 @@ export const evaluate: Command = {
 /** What to score, as rows of ids once the model is known. */
 function source(args: Arguments): (model: Model) => Promise<number[][]> {
   const [text, ids] = [args.text("text"), args.text("ids")];
-  if ((text === undefined) === (ids === undefined)) throw new RangeError("expected either --text or --ids");
+  if ((text === undefined) === (ids === undefined)) {
+    throw new RangeError("Cannot score: expected either --text or --ids");
+  }
   if (ids !== undefined) {
     return async (model) => {
       const rows = parseIds(await Deno.readTextFile(ids), ids, model.config.vocabularySize);

@@ -29,7 +29,7 @@ export const generate: Command = {
   async run(args, output) {
     const [prompt, chat] = [args.text("prompt"), args.text("chat")];
     if ((prompt === undefined) === (chat === undefined)) {
-      throw new RangeError("expected either --prompt or --chat");
+      throw new RangeError("Cannot generate: expected either --prompt or --chat");
     }
     await checkInputs(args.required("model"), args.text("adapter"));
     using gpu = await openGpu(output);

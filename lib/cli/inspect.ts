@@ -80,12 +80,24 @@ function tensorsOf(tensors: ReadonlyMap<string, TensorInfo>, output: Output) {
   return { tensors: rows, parameters, bytes };
 }
 
+/** An estimate of device memory. */
+export interface TrainingMemory {
+  /** Rank of the adapter. */
+  readonly rank: number;
+  /** Sequences of a batch. */
+  readonly batch: number;
+  /** Tokens of a sequence. */
+  readonly tokens: number;
+  /** Bytes by what they hold, and `total`. */
+  readonly bytes: Readonly<Record<string, number>>;
+}
+
 /**
  * What the default training keeps on the device: weights; parameters, gradients and two moments in f32; starting
  * factors; and what the forward pass keeps for the backward pass (in each block two norms' inputs and outputs, q and k
  * before and after rotation, v, the attention's output and log-denominators, gate, value and their product).
  */
-export function trainingMemory(config: DecoderConfig, weights: number) {
+export function trainingMemory(config: DecoderConfig, weights: number): TrainingMemory {
   const [rank, batch, tokens] = [8, 8, 128];
   const { width, heads, keyValueHeads, headWidth, mlpWidth, layers } = config;
   const factors = [...linearModules(config)].filter(([module]) => /[qv]_proj$/.test(module))

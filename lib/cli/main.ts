@@ -40,7 +40,7 @@ export async function main(words: readonly string[]): Promise<number> {
       return 0;
     }
     if (!Object.hasOwn(COMMANDS, name)) {
-      throw new RangeError(`unknown command ${name}: expected one of ${Object.keys(COMMANDS).join(", ")}`);
+      throw new RangeError(`Cannot run command ${name}: expected one of ${Object.keys(COMMANDS).join(", ")}`);
     }
     const command = await COMMANDS[name]();
     if (rest.includes("--help") || rest.includes("-h")) {

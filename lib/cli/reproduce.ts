@@ -10,7 +10,7 @@ import { appendLine, readJsonl } from "../io/jsonl.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { meanLoss } from "../train/evaluate.ts";
 import { evaluationBatches } from "../train/run.ts";
-import { type Command, interruption, openGpu, type Output } from "./command.ts";
+import { type Command, interruption, openGpu, type Output, StoppedError } from "./command.ts";
 import { results, resultsText, writeResults } from "./reproduce_output.ts";
 import { readSweep } from "./sweep.ts";
 
@@ -53,7 +53,9 @@ export const reproduce: Command = {
     using signal = interruption(() => output.note("\nStopping after this update; the same command goes on."));
     const plan = await planned(out, mode, runs, model, sweep, output, signal.stopped);
     const live = plan && await carryOut(out, plan, runs, laboratory, signal.stopped);
-    if (!plan || !live) throw new Error("stopped; the same command goes on where it was");
+    if (!plan || !live) {
+      throw new StoppedError("Cannot finish: stopped; the same command goes on where it was");
+    }
     const made = results(committed, live as unknown as RunRow[]);
     output.say(resultsText(made));
     await writeResults(out, made, committed, {

@@ -1,7 +1,7 @@
 import { terminalProgress } from "../display/progress.ts";
 import { expand, sweep as makeRuns, type SweepConfig, type SweepRun } from "../experiments/sweep.ts";
 import { readJson } from "../io/json_file.ts";
-import { type Command, interruption, openGpu } from "./command.ts";
+import { type Command, interruption, openGpu, StoppedError } from "./command.ts";
 
 /** `olora sweep`: makes all runs of a grid that have no row yet. */
 export const sweep: Command = {
@@ -36,7 +36,9 @@ export const sweep: Command = {
     }
     bar.finish();
     if (signal.stopped()) {
-      throw new Error(`stopped with ${done} of ${runs.length} runs done; the same command goes on`);
+      throw new StoppedError(
+        `Cannot finish: stopped with ${done} of ${runs.length} runs done; the same command goes on`,
+      );
     }
     output.say(
       `${runs.length} runs, ${made} of them made now, ${failed} of these diverged; rows in ${config.rows}`,

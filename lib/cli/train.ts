@@ -5,7 +5,7 @@ import { trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import { DivergedError } from "../train/train.ts";
 import type { Arguments } from "./args.ts";
-import { checkInputs, type Command, interruption, openGpu } from "./command.ts";
+import { checkInputs, type Command, interruption, openGpu, StoppedError } from "./command.ts";
 
 /** `olora train`: fine-tunes a model and writes adapter, metrics.jsonl and, when stopped, a checkpoint. */
 export const train: Command = {
@@ -93,12 +93,12 @@ export const train: Command = {
       bar.finish();
       if (!(error instanceof DivergedError)) throw error;
       const good = checkpoint ? `the last good checkpoint is ${checkpoint}` : "there is no checkpoint";
-      throw new Error(`${error.message}; ${good}`, { cause: error });
+      throw new DivergedError(error.record, good);
     }
     bar.finish();
     if (!finished) {
-      throw new Error(
-        `stopped at step ${last.step} of ${last.steps}; go on with the same command and --resume`,
+      throw new StoppedError(
+        `Cannot finish: stopped at step ${last.step} of ${last.steps}; go on with the same command and --resume`,
       );
     }
     output.say(`Trained ${trainable} numbers for ${last.steps} steps; wrote ${config.out}`);

@@ -5,7 +5,7 @@ export interface RunRow {
   /** Hash of everything that determines the run. */
   readonly run: string;
   /** What was run. */
-  readonly config: RunConfig;
+  readonly config: RowConfig;
   /** Name of the adapter (device) it ran on. */
   readonly device: string;
   /** The device is a software driver. */
@@ -36,7 +36,7 @@ export interface RunRow {
 }
 
 /** The part of a run's config that a comparison needs. */
-export interface RunConfig {
+export interface RowConfig {
   /** `olora`, `lora`, `full`, … */
   readonly method: string;
   /** The factor kept fixed, if one is. */
@@ -64,7 +64,7 @@ export interface RunGroup {
 }
 
 /** Key of a method and of its colour: `olora`, `lora`, `full`, `olora-freeze-B`, … */
-export function methodKey({ method, freeze }: RunConfig): string {
+export function methodKey({ method, freeze }: RowConfig): string {
   return freeze ? `${method}-freeze-${freeze}` : method;
 }
 

@@ -2,8 +2,28 @@ import { byteLength } from "../core/host_tensor.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
 import type { DType } from "../core/dtype.ts";
 
+/** Element types as safetensors spells them. */
+export type StoredDType =
+  | "BOOL"
+  | "U8"
+  | "I8"
+  | "F8_E4M3"
+  | "F8_E5M2"
+  | "F8_E8M0"
+  | "U16"
+  | "I16"
+  | "F16"
+  | "BF16"
+  | "U32"
+  | "I32"
+  | "F32"
+  | "U64"
+  | "I64"
+  | "F64"
+  | "C64";
+
 /** Bytes of one element of each type a safetensors file may hold. */
-const STORED_WIDTHS = {
+const STORED_WIDTHS: Readonly<Record<StoredDType, number>> = {
   BOOL: 1,
   U8: 1,
   I8: 1,
@@ -21,10 +41,7 @@ const STORED_WIDTHS = {
   I64: 8,
   F64: 8,
   C64: 8,
-} as const;
-
-/** Element types as safetensors spells them. */
-export type StoredDType = keyof typeof STORED_WIDTHS;
+};
 
 const READABLE: Partial<Record<StoredDType, DType>> = {
   F32: "f32",

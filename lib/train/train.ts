@@ -49,12 +49,15 @@ export class DivergedError extends Error {
   /** Name of the error class, `"DivergedError"`. */
   override name = "DivergedError";
   /** The first update whose loss or gradient is not finite. */
-  readonly step: number;
+  readonly record: StepRecord;
 
-  /** Says at which step it happened. */
-  constructor(record: StepRecord) {
-    super(`Training diverged at step ${record.step}: loss ${record.loss}, gradient norm ${record.gradNorm}`);
-    this.step = record.step;
+  /** Says at which step it happened, and what is left. */
+  constructor(record: StepRecord, left = "") {
+    super(
+      `Training diverged at step ${record.step}: loss ${record.loss}, gradient norm ${record.gradNorm}` +
+        (left && `; ${left}`),
+    );
+    this.record = record;
   }
 }
 

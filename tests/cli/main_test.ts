@@ -23,19 +23,22 @@ Deno.test("olora --help lists every command, and each has a help of its own", as
 
 Deno.test("olora exits with 1 and one line that says what was wrong", async () => {
   const cases: [string[], string][] = [
-    [["nosuch"], "error: unknown command nosuch: expected one of reproduce, train"],
-    [["train", "--nosuch", "1"], "error: Unknown option '--nosuch'"],
-    [["train", "--model", MODEL, "--out", "x"], "error: --data is missing"],
+    [["nosuch"], "error: Cannot run command nosuch: expected one of reproduce, train"],
+    [["train", "--nosuch", "1"], "unknown or unexpected option: --nosuch"],
+    [["train", "--model", MODEL, "--out", "x"], "error: Cannot do without --data"],
     [["train", "--model", MODEL, "--data", "no.jsonl", "--out", "x"], "error: Cannot read no.jsonl"],
-    [["train", "--model", MODEL, "--data", DATA, "--out", "x", "--rank", "many"], "error: --rank many"],
+    [
+      ["train", "--model", MODEL, "--data", DATA, "--out", "x", "--rank", "many"],
+      "error: Cannot use --rank many",
+    ],
     [
       ["train", "--model", MODEL, "--data", DATA, "--out", "x", "--rank", "99"],
       "with rank 99: expected rank <=",
     ],
     [["train", "--model", MODEL, "--data", DATA, "--out", "x", "--steps", "-1"], "steps -1"],
     [["eval", "--model", "no/model", "--ids", DATA], "error: Cannot load model no/model"],
-    [["eval", "--model", MODEL], "error: expected either --text or --ids"],
-    [["inspect"], "error: expected 1 arguments besides options, found none"],
+    [["eval", "--model", MODEL], "error: Cannot score: expected either --text or --ids"],
+    [["inspect"], "expected 1 arguments besides options, found none"],
     [["sweep", "no.json"], "no.json"],
   ];
   for (const [words, message] of cases) {

@@ -36,6 +36,11 @@ function shellLines(markdown: string): string[] {
     .map((line) => line.replace(/\s+#.*$/, "").trim()).filter((line) => line !== "" && !line.startsWith("#"));
 }
 
+/** The words of a shell line; quotes hold one together. */
+function words(line: string): string[] {
+  return (line.match(/"[^"]*"|\S+/g) ?? []).map((word) => word.replaceAll('"', ""));
+}
+
 async function deno(...args: string[]): Promise<{ success: boolean; output: string }> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
@@ -73,7 +78,7 @@ Deno.test("README.md: its TypeScript runs", async () => {
 
 Deno.test("README.md: its `deno task olora` lines run", async () => {
   for (const line of shellLines(read("README.md")).filter((line) => line.startsWith("deno task olora "))) {
-    const { success, output } = await deno(...line.split(/\s+/).slice(1));
+    const { success, output } = await deno(...words(line).slice(1));
     assert(success, `${line}\n${output}`);
   }
 });
