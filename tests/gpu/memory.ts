@@ -45,7 +45,12 @@ const CONFIG: DecoderConfig = {
 };
 
 /** Trains for `steps` updates on texts of changing length, with a sample every `every` steps. */
-export async function trainingMemory(gpu: Gpu, steps: number, every: number): Promise<MemorySample[]> {
+export async function trainingMemory(
+  gpu: Gpu,
+  steps: number,
+  every: number,
+  onSample?: () => void,
+): Promise<MemorySample[]> {
   using model = randomModel(gpu);
   using adapter = await attach(model, { method: "olora", rank: 2, targets: "all-linear", seed: 1 });
   using trainer = new Trainer(adapter, randomBatches(), { steps, learningRate: 1e-3, readEvery: 50 });
@@ -53,6 +58,7 @@ export async function trainingMemory(gpu: Gpu, steps: number, every: number): Pr
   for (let until = every; until <= steps; until += every) {
     for await (const _records of trainer.run({ until }));
     await gpu.settled();
+    onSample?.();
     samples.push({
       step: trainer.step,
       liveBytes: gpu.liveBytes,
