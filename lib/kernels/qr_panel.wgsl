@@ -1,8 +1,10 @@
 // qr_panel: Householder reflectors of columns first … first + count − 1, I − V T Vᵀ = H_1 H_2 …   oracle: lib/reference/qr.ts
 //
 // Column j of the panel is reflected onto β e_j, β = −sign(x_j) ‖x‖, with v = (x − β e_j) / (x_j − β), v_j = 1,
-// τ = (β − x_j) / β (LAPACK's larfg); a column that is zero below its diagonal gets τ = 0. x is scaled by a power of
-// two before it is squared. T is built as LAPACK's larft does.
+// τ = (β − x_j) / β (LAPACK's larfg). x is scaled by a power of two before it is squared. A column of which less than
+// 2^−60 is left, of a loaded one of order one, counts as zero and gets τ = 0: where columns are equal, the rest of each
+// is a rounding of the rest before it, down to subnormal numbers, whose reflectors are not orthogonal. T is built as
+// LAPACK's larft does.
 //
 // Grid      one workgroup of WG invocations; each owns the rows i ≡ its index mod WG, of four.
 // Bindings  1 p f32 [columns, ld / 4] as vec4, the panel's rows are overwritten by R   2 v f32 [columns, ld / 4]
@@ -50,7 +52,6 @@ fn main(@builtin(local_invocation_index) local: u32) {
     workgroupBarrier();
     let bits = bitcast<u32>(partial[0]) >> 23u;
     workgroupBarrier();
-    // Within 2^±60 of one, as the loaded columns are of order one and this is what is left of them.
     let power = bitcast<f32>(clamp(254u - bits, 67u, 187u) << 23u);
     var squares = 0.0;
     for (var i = start; i < quads; i += WG) {
@@ -65,7 +66,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
     workgroupBarrier();
     if (local == 0u) {
       let x = p[column + row / 4u][row % 4u];
-      let norm = sqrt(partial[0]) / power;
+      let norm = select(sqrt(partial[0]) / power, 0.0, bits < 67u);
       let beta = select(-norm, norm, x < 0.0);
       pivot[0] = select(x - beta, 1.0, norm == 0.0);
       pivot[1] = beta;

@@ -74,5 +74,6 @@ export const cases: KernelCase[] = [
     one(name, 37, 12, {}, fill),
     one(name, 12, 12, {}, fill),
     one(name, 12, 37, { columns: 5 }, fill),
+    one(name, 70, 67, {}, fill),
   ]),
 ];
