@@ -9,6 +9,7 @@ import type { Gpu } from "../../lib/gpu/gpu.ts";
 import { matmulContests } from "../../lib/kernels/matmul_variants.ts";
 import { settleVariants } from "../../lib/ops/variants.ts";
 import { openKit } from "./kit.ts";
+import { compareLapack } from "./lapack.ts";
 import { type BenchRow, median } from "./measure.ts";
 import { type Job, openPeers } from "./peers/peer.ts";
 
@@ -18,7 +19,10 @@ console.log(`adapter: ${gpu.info.name}${gpu.info.isSoftware ? " (computes on the
 if (Deno.args.includes("--autotune")) await autotune(gpu, matmulContests(gpu));
 console.log(`variants: ${JSON.stringify(settleVariants(gpu))}\n`);
 printRows(await runBenches(gpu, wanted));
-if (!Deno.args.includes("--no-peers")) await comparePeers(gpu);
+if (!Deno.args.includes("--no-peers")) {
+  await compareLapack(gpu);
+  await comparePeers(gpu);
+}
 // Libraries keep handles open; everything that is owned here is freed with the process.
 Deno.exit(0);
 
