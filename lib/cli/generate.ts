@@ -8,7 +8,7 @@ import { checkInputs, type Command, openGpu } from "./command.ts";
 
 /** `olora generate`: continues a prompt, or answers in a conversation. */
 export const generate: Command = {
-  summary: "continue a prompt or answer in a chat",
+  summary: "continue a prompt (printed with it) or answer in a chat",
   usage: "--model M [--adapter DIR] (--prompt P | --chat P) [options]",
   options: {
     model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, or a Hugging Face folder" },
@@ -46,6 +46,9 @@ export const generate: Command = {
     const ids: number[] = [];
     let text = "";
     const stream = decodeStream(tokenizer);
+    // The prompt goes through the stream too: a decoder drops the space before the first token of a text.
+    const asked = start.map((id) => stream.push(id)).join("");
+    if (chat === undefined) output.write(asked);
     const take = (piece: string) => {
       text += piece;
       output.write(piece);

@@ -60,20 +60,35 @@ export async function readSweep(path: string): Promise<SweepConfig> {
   }
   const { base, grid, measures, rows, work = "out/sweep" } = json as SweepConfig;
   const from = (file: string) => /^([/\\]|[A-Za-z]:)/.test(file) ? file : `${folder}${file}`;
-  const evaluation = base.evaluation as { data: string } | undefined;
   return {
-    base: {
-      ...base,
-      ...(typeof base.data === "string" && { data: from(base.data) }),
-      ...(evaluation && { evaluation: { ...evaluation, data: from(evaluation.data) } }),
-    },
-    grid,
+    base: located(base, from),
+    grid: grid.map((block) =>
+      Object.fromEntries(
+        Object.entries(block).map(([name, values]) => [
+          name,
+          values.map((value) => located({ [name]: value }, from)[name]),
+        ]),
+      )
+    ),
     measures: Object.fromEntries(
       Object.entries(measures).map(([name, file]) => [name, from(file)]),
     ) as unknown as SweepConfig["measures"],
     rows: from(rows),
     work: from(work),
   };
+}
+
+/** `settings` with the paths in it, at whatever depth, taken from where `from` says; names of embedded models stay. */
+function located(settings: Readonly<Record<string, unknown>>, from: (path: string) => string) {
+  const place = (name: string, value: unknown): unknown => {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      return located(value as Record<string, unknown>, from);
+    }
+    const isPath = typeof value === "string" &&
+      (["data", "init"].includes(name) || (name === "model" && !/^(tiny$|\w+:)/.test(value)));
+    return isPath ? from(value) : value;
+  };
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, place(name, value)]));
 }
 
 function describe({ method, learningRate, seed, rank }: SweepRun): string {

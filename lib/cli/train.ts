@@ -1,6 +1,7 @@
 import { methodNames } from "../adapters/methods.ts";
 import { terminalProgress } from "../display/progress.ts";
 import type { Schedule } from "../optim/schedule.ts";
+import { readCheckpoint } from "../train/checkpoint.ts";
 import { trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import { DivergedError } from "../train/train.ts";
@@ -42,14 +43,21 @@ export const train: Command = {
     "checkpoint-every": {
       type: "number",
       value: "N",
-      help: "updates between checkpoints (default: when stopped)",
+      help: "updates between checkpoints, 0 for only when stopped (default 200)",
     },
-    resume: { type: "flag", help: "go on from the checkpoint in --out" },
+    resume: { type: "flag", help: "go on from the checkpoint in --out, if there is one" },
   },
 
   async run(args, output) {
     const config = runConfig(args);
     await checkInputs(config.model, config.data, config.init, config.evaluation?.data);
+    const place = `${config.out}/checkpoint`;
+    const before = await readCheckpoint(place);
+    if (before && !args.flag("resume")) {
+      throw new RangeError(
+        `Cannot train into ${config.out}: found a run stopped at step ${before.step}; add --resume, or remove ${place}`,
+      );
+    }
     using gpu = await openGpu(output);
     using signal = interruption(() => output.note("\nStopping after this update."));
     const columns = Deno.stderr.isTerminal() ? Deno.consoleSize().columns : undefined;
@@ -63,7 +71,6 @@ export const train: Command = {
     let last = { step: 0, steps: 0 };
     let loss: number | undefined;
     let evaluation: number | undefined;
-    let checkpoint: string | undefined;
     let finished = false;
     let trainable = 0;
     try {
@@ -77,7 +84,6 @@ export const train: Command = {
         last = event;
         loss = event.loss ?? loss;
         evaluation = event.evaluation ?? evaluation;
-        checkpoint = event.checkpoint ?? checkpoint;
         finished = event.finished ?? false;
         if (event.loss === undefined) continue;
         resumedAt ??= event.step - 1;
@@ -92,7 +98,10 @@ export const train: Command = {
     } catch (error) {
       bar.finish();
       if (!(error instanceof DivergedError)) throw error;
-      const good = checkpoint ? `the last good checkpoint is ${checkpoint}` : "there is no checkpoint";
+      const stored = await readCheckpoint(place);
+      const good = stored
+        ? `the last good checkpoint is ${stored.folder} at step ${stored.step}`
+        : "there is no checkpoint";
       throw new DivergedError(error.record, good);
     }
     bar.finish();
@@ -136,7 +145,7 @@ function runConfig(args: Arguments): RunConfig & { out: string } {
     clip: args.number("clip"),
     accumulate: args.number("accumulate"),
     seed: args.number("seed"),
-    checkpointEvery: args.number("checkpoint-every"),
+    checkpointEvery: args.number("checkpoint-every") ?? 200,
     evaluation: data === undefined
       ? undefined
       : { data, every: args.number("eval-every") ?? 50, ...(rows !== undefined && { rows }) },

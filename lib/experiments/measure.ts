@@ -1,4 +1,5 @@
 import type { Adapter } from "../adapters/adapter.ts";
+import { attach } from "../adapters/attach.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { loadMultipleChoice, type MultipleChoiceItem } from "../datasets/multiple_choice.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -53,11 +54,11 @@ export interface MeasuredRun {
   };
   /** Numbers trained. */
   readonly trainable: number;
-  /** Highest number of live bytes on the device while training. */
+  /** Highest number of live bytes on the device in training steps; evaluations, whose batches are larger, left out. */
   readonly deviceBytes: number;
-  /** Time to make the adapter's start, ms. */
+  /** Time to make the adapter's start, its kernels compiled, ms. */
   readonly initMs: number;
-  /** Time of a training step, evaluations left out, s. */
+  /** Time of a training step, evaluations and the first step, which compiles kernels, left out, s. */
   readonly secondsPerStep: number;
   /** The loss stopped being finite. */
   readonly diverged: boolean;
@@ -76,6 +77,8 @@ export class Laboratory {
   readonly #model: Model;
   readonly #measures: Measures;
   #loaded: Loaded | undefined;
+  /** Methods whose start has been made once, so that its kernels are compiled. */
+  readonly #warm = new Set<string>();
 
   /** A laboratory for runs on `model`, measured on these files. */
   constructor(model: Model, measures: Measures) {
@@ -103,22 +106,27 @@ export class Laboratory {
       string,
       number | null
     >;
+    await this.#warmUp(config);
     let [trainable, initMs, training, steps, deviceBytes] = [0, 0, 0, 0, 0];
+    let first: number | undefined;
     let diverged = false;
     let finished = false;
     let since = performance.now();
     gpu.pool.resetPeak();
     const onTrained = async () => {
-      deviceBytes = gpu.pool.peakBytes;
       Object.assign(final, await this.#final(loaded));
     };
     const onAttached = (adapter: Adapter, ms: number) => [trainable, initMs] = [adapter.trainable, ms];
     try {
       for await (const event of trainRun(config, { ...control, gpu, model, onAttached, onTrained })) {
-        if (event.loss !== undefined) steps++;
-        if (event.evaluation === undefined) {
-          training += event.loss === undefined ? 0 : performance.now() - since;
-        } else curve.push({ step: event.step, loss: event.evaluation });
+        if (event.loss !== undefined) {
+          const ms = performance.now() - since;
+          first ??= ms;
+          [steps, training] = [steps + 1, training + ms];
+          deviceBytes = Math.max(deviceBytes, gpu.pool.peakBytes);
+        }
+        if (event.evaluation !== undefined) curve.push({ step: event.step, loss: event.evaluation });
+        gpu.pool.resetPeak();
         since = performance.now();
         finished ||= event.finished ?? false;
         control.onEvent?.(event);
@@ -126,7 +134,7 @@ export class Laboratory {
     } catch (error) {
       if (!(error instanceof DivergedError)) throw error;
       diverged = true;
-      deviceBytes = gpu.pool.peakBytes;
+      deviceBytes = Math.max(deviceBytes, gpu.pool.peakBytes);
     }
     if (!finished && !diverged) return undefined;
     const { validation, test, accuracy, forgetting } = final;
@@ -143,9 +151,24 @@ export class Laboratory {
       trainable,
       deviceBytes,
       initMs,
-      secondsPerStep: training / 1000 / Math.max(1, steps),
+      secondsPerStep: (steps > 1 ? (training - first!) / (steps - 1) : training) / 1000,
       diverged,
     };
+  }
+
+  /** Attaches what `config` asks for and takes it off again, once for each method and rank. */
+  async #warmUp(config: RunConfig): Promise<void> {
+    const { method, rank, targets, init } = config;
+    const key = JSON.stringify([method, rank, targets]);
+    if (init !== undefined || this.#warm.has(key)) return;
+    const options = {
+      ...(method !== undefined && { method }),
+      ...(rank !== undefined && { rank }),
+      ...(targets !== undefined && { targets }),
+    };
+    using _adapter = await attach(this.#model, options);
+    await this.#gpu.settled();
+    this.#warm.add(key);
   }
 
   async #load(config: RunConfig): Promise<Loaded> {

@@ -1,6 +1,7 @@
 import { VERSION } from "../core/version.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { appendLine, readJsonl } from "../io/jsonl.ts";
+import { openModelTensors } from "../io/model_tensors.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { settleVariants } from "../ops/variants.ts";
@@ -12,7 +13,10 @@ import { Laboratory, type MeasuredRun, type Measures } from "./measure.ts";
 export interface SweepConfig {
   /** Settings of all runs. */
   readonly base: Record<string, unknown>;
-  /** Settings that vary: each list of values, or objects whose settings vary together. */
+  /**
+   * Settings that vary: blocks of lists of values. An object in a list stands for the settings in it, which then vary
+   * together: `"variant": [{ "method": "olora" }, { "method": "olora", "freeze": "B" }]`.
+   */
   readonly grid: readonly Readonly<Record<string, readonly unknown[]>>[];
   /** Files on which finished runs are measured. */
   readonly measures: Measures;
@@ -36,7 +40,9 @@ export function expand({ base, grid }: SweepConfig): SweepRun[] {
   for (const block of grid) {
     const settings = Object.entries(block).reduce<Record<string, unknown>[]>(
       (made, [name, values]) =>
-        made.flatMap((before) => values.map((value) => ({ ...before, [name]: value }))),
+        made.flatMap((before) =>
+          values.map((value) => ({ ...before, ...(isObject(value) ? value : { [name]: value }) }))
+        ),
       [base],
     );
     for (const run of settings) {
@@ -79,15 +85,20 @@ export async function* sweep(
 ): AsyncGenerator<SweepEvent> {
   const { gpu, stopped } = control;
   settleVariants(gpu);
+  await Deno.mkdir(config.work, { recursive: true });
+  using lock = await Deno.open(`${config.work}/lock`, { create: true, write: true });
+  if (!await lock.tryLock(true)) {
+    throw new RangeError(`Cannot sweep with ${config.work}: another process uses it`);
+  }
   const place = `${gpu.info.name} ${JSON.stringify([...gpu.variants].sort())} ${VERSION}`;
   const rows = await readJsonl(config.rows, { dropUnfinished: true }).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   });
   const finished = new Set(rows.map(({ value }) => (value as MeasuredRun).run));
-  const contents = new Map<string, string>();
-  const content = async (path: string) => {
-    if (!contents.has(path)) contents.set(path, await sha256(await Deno.readFile(path)));
+  const contents = new Map<string, Promise<string>>();
+  const content = (path: string) => {
+    if (!contents.has(path)) contents.set(path, Deno.readFile(path).then(sha256));
     return contents.get(path)!;
   };
   let done = 0;
@@ -98,7 +109,7 @@ export async function* sweep(
       const files = [
         run.data,
         config.measures.validation,
-        `${await resolveModel(run.model)}/model.safetensors`,
+        ...await weightsOf(run.model),
       ];
       const parts = [runIdentity(run), ...await Promise.all(files.map(content)), place];
       return { run, hash: (await sha256(new TextEncoder().encode(parts.join("\n")))).slice(0, 16) };
@@ -139,6 +150,16 @@ export async function* sweep(
   } finally {
     model?.[Symbol.dispose]();
   }
+}
+
+/** The files that hold a model's weights. */
+async function weightsOf(model: string): Promise<readonly string[]> {
+  using file = await openModelTensors(await resolveModel(model));
+  return file.paths;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

@@ -52,7 +52,8 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   const place = out === undefined ? undefined : `${out}/checkpoint`;
   const identity = control.identity ?? runIdentity(config);
   const stored = control.resume && place !== undefined ? await readCheckpoint(place) : undefined;
-  if (control.resume && !stored && out !== undefined) {
+  // A finished run has nothing to measure any more, so whoever measures gets it made again.
+  if (control.resume && !stored && out !== undefined && !control.onTrained) {
     const made = await readJsonIfAny(`${out}/run.json`);
     if (made?.identity === identity && typeof made.steps === "number") {
       return yield { step: made.steps, steps: made.steps, finished: true };
