@@ -16,6 +16,7 @@ export function selectTargets(
 ): { module: string; out: number; in: number }[] {
   const all = [...linearModules(config)].map(([module, shape]) => ({ module, ...shape }));
   const names = typeof selection === "string" ? [selection] : selection;
+  if (typeof selection === "string") checkExpression(selection);
   for (const name of names) {
     const alone = typeof selection === "string" ? selection : [name];
     if (all.some(({ module }) => isTarget(alone, module))) continue;
@@ -25,4 +26,15 @@ export function selectTargets(
     );
   }
   return all.filter(({ module }) => isTarget(selection, module));
+}
+
+function checkExpression(source: string): void {
+  try {
+    new RegExp(source);
+  } catch (cause) {
+    throw new RangeError(
+      `Cannot adapt "${source}": expected a regular expression (${(cause as Error).message})`,
+      { cause },
+    );
+  }
 }

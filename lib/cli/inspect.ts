@@ -1,4 +1,5 @@
 import { readTextIfAny } from "../io/json_file.ts";
+import { resolveModel } from "../io/model_folder.ts";
 import { type DecoderConfig, readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { readPeftAdapter } from "../io/peft.ts";
@@ -8,10 +9,13 @@ import { checkTensors, linearModules } from "../io/weights.ts";
 import { textTable } from "../display/table.ts";
 import type { Command, Output } from "./command.ts";
 
+/** Bytes of logits that the loss holds at once. */
+const LOGITS_BYTES = 1 << 24;
+
 /** `olora inspect`: what a model folder, an adapter folder or a safetensors file holds. */
 export const inspect: Command = {
   summary: "tensors, dtypes, sizes, adapter settings, memory that training needs",
-  usage: "PATH",
+  usage: "PATH (a model folder or tiny, an adapter folder, or a .safetensors file)",
   options: {},
   positionals: 1,
 
@@ -22,7 +26,7 @@ export const inspect: Command = {
       return { kind: "safetensors", metadata: file.metadata, ...tensorsOf(file.tensors, output) };
     }
     if (await readTextIfAny(`${path}/adapter_config.json`) !== undefined) return await adapter(path, output);
-    return await model(path, output);
+    return await model(await resolveModel(path), output);
   },
 };
 
@@ -49,7 +53,7 @@ async function model(path: string, output: Output): Promise<Record<string, unkno
   checkTensors(config, file.tensors, path);
   for (const [name, value] of Object.entries(config)) output.say(`${name}: ${JSON.stringify(value)}`);
   const tensors = tensorsOf(file.tensors, output);
-  const training = trainingMemory(config, tensors.bytes);
+  const training = trainingMemory(config, file.tensors);
   output.say("");
   output.say(textTable({
     title:
@@ -93,23 +97,38 @@ export interface TrainingMemory {
 }
 
 /**
- * What the default training keeps on the device: weights; parameters, gradients and two moments in f32; starting
- * factors; and what the forward pass keeps for the backward pass (in each block two norms' inputs and outputs, q and k
- * before and after rotation, v, the attention's output and log-denominators, gate, value and their product).
+ * What the default training keeps on the device, each part before the pool rounds it up by at most an eighth:
+ *
+ * - weights as stored, and in f32 those that are merged with the adapter or widened and kept for the backward pass;
+ * - parameters, gradients and two moments in f32, and the starting factors;
+ * - activations: in each block two norms' inputs and outputs, q and k before and after rotation, v, the attention's
+ *   output and log-denominators, gate, value and their product;
+ * - a chunk of logits, and the gradient that the head passes down.
  */
-export function trainingMemory(config: DecoderConfig, weights: number): TrainingMemory {
-  const [rank, batch, tokens] = [8, 8, 128];
-  const { width, heads, keyValueHeads, headWidth, mlpWidth, layers } = config;
-  const factors = [...linearModules(config)].filter(([module]) => /[qv]_proj$/.test(module))
-    .reduce((sum, [, { out, in: n }]) => sum + rank * (out + n), 0);
+export function trainingMemory(
+  config: DecoderConfig,
+  tensors: ReadonlyMap<string, Pick<TensorInfo, "dtype" | "byteLength">>,
+): TrainingMemory {
+  const [rank, batch, tokens] = [8, 8, Math.min(128, config.context)];
+  const rows = batch * tokens;
+  const { width, heads, keyValueHeads, headWidth, mlpWidth, layers, vocabularySize } = config;
+  const isWide = (name: string) => tensors.get(name)?.dtype === "F32";
+  const linear = [...linearModules(config)];
+  const adapted = linear.filter(([module]) => /[qv]_proj$/.test(module));
+  const factors = adapted.reduce((sum, [, { out, in: n }]) => sum + rank * (out + n), 0);
+  const merged = linear.filter(([module, { out, in: n }]) =>
+    (/[qv]_proj$/.test(module) || !isWide(`${module}.weight`)) && out * n <= rows * (out + n)
+  ).reduce((sum, [, { out, in: n }]) => sum + out * n, 0);
+  const head = config.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
   const block = 4 * width + 2 * (heads + keyValueHeads) * headWidth + (keyValueHeads + heads) * headWidth +
-    heads +
-    3 * mlpWidth;
+    heads + 3 * mlpWidth;
   const bytes = {
-    weights,
+    "weights as stored": [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
+    "weights merged or widened": 4 * (merged + (isWide(head) ? 0 : vocabularySize * width)),
     "parameters, gradients, moments": 16 * factors,
     "starting factors": 4 * factors,
-    activations: 4 * batch * tokens * (layers * block + 2 * width),
+    "activations": 4 * rows * (layers * block + 2 * width),
+    "logits and their gradient": Math.min(LOGITS_BYTES, 4 * rows * vocabularySize) + 4 * rows * width,
   };
   const total = Object.values(bytes).reduce((sum, part) => sum + part, 0);
   return { rank, batch, tokens, bytes: { ...bytes, total } };

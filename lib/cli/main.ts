@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   reproduce: async () => (await import("./reproduce.ts")).reproduce,
   train: async () => (await import("./train.ts")).train,
   eval: async () => (await import("./eval.ts")).evaluate,
+  tasks: async () => (await import("./tasks.ts")).tasks,
   generate: async () => (await import("./generate.ts")).generate,
   inspect: async () => (await import("./inspect.ts")).inspect,
   devices: async () => (await import("./devices.ts")).devices,
@@ -82,9 +83,13 @@ function commandHelp(name: string, { summary, usage, options }: Command): string
   return `olora ${name}: ${summary}\n\nUsage: olora ${name} ${usage}\n\n${optionLines(all)}`;
 }
 
-/** What went wrong in one line, without a stack. */
+/** What went wrong in one line, without a stack; what the operating system says, in words. */
 function oneLine(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = (error instanceof Error ? error.message : String(error))
+    .replace(
+      /^(.*) \(os error \d+\)(?:: \w+ '(.*)')?$/,
+      (_, what, path) => `Cannot use ${path ?? "a path"}: ${what}`,
+    );
   return message.replace(/\s*\n\s*/g, " ").trim();
 }
 

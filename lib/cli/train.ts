@@ -51,6 +51,9 @@ export const train: Command = {
   async run(args, output) {
     const config = runConfig(args);
     await checkInputs(config.model, config.data, config.init, config.evaluation?.data);
+    if (await Deno.stat(config.out).then(({ isFile }) => isFile, () => false)) {
+      throw new RangeError(`Cannot write to ${config.out}: found a file, expected a folder or nothing`);
+    }
     const place = `${config.out}/checkpoint`;
     const before = await readCheckpoint(place);
     if (before && !args.flag("resume")) {
@@ -72,7 +75,7 @@ export const train: Command = {
     let loss: number | undefined;
     let evaluation: number | undefined;
     let finished = false;
-    let trainable = 0;
+    let trainable: number | undefined;
     try {
       const control = {
         gpu,
@@ -110,13 +113,17 @@ export const train: Command = {
         `Cannot finish: stopped at step ${last.step} of ${last.steps}; go on with the same command and --resume`,
       );
     }
-    output.say(`Trained ${trainable} numbers for ${last.steps} steps; wrote ${config.out}`);
+    output.say(
+      trainable === undefined
+        ? `${config.out} was finished before: ${last.steps} steps`
+        : `Trained ${trainable} numbers for ${last.steps} steps; wrote ${config.out}`,
+    );
     return {
       device: gpu.info.name,
       software: gpu.info.isSoftware,
       out: config.out,
       steps: last.steps,
-      trainable,
+      ...(trainable !== undefined && { trainable }),
       loss: loss ?? null,
       ...(evaluation !== undefined && { evaluation }),
     };

@@ -1,11 +1,11 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readJsonl } from "../../lib/io/jsonl.ts";
 import { expected, fixturePath, modelFolder, runs } from "../helpers/fixtures.ts";
-import { run } from "./command_line.ts";
+import { olora, run } from "./command_line.ts";
 
 const MODEL = fixturePath("llama_tied");
 const DATA = fixturePath("llama_tied/batches.json");
-const COMMANDS = ["reproduce", "train", "eval", "generate", "inspect", "devices", "sweep"];
+const COMMANDS = ["reproduce", "train", "eval", "tasks", "generate", "inspect", "devices", "sweep"];
 
 /** The lines of stderr that say what went wrong. */
 const errors = (stderr: string) => stderr.split("\n").filter((line) => line.startsWith("error: "));
@@ -39,6 +39,13 @@ Deno.test("olora exits with 1 and one line that says what was wrong", async () =
     [["eval", "--model", "no/model", "--ids", DATA], "error: Cannot load model no/model"],
     [["eval", "--model", MODEL], "error: Cannot score: expected either --text or --ids"],
     [["inspect"], "expected 1 arguments besides options, found none"],
+    [["train", "--model", MODEL, "--data", DATA, "--out", DATA], "found a file, expected a folder"],
+    [
+      ["train", "--model", MODEL, "--data", DATA, "--out", "x", "--targets", "(q"],
+      'error: Cannot adapt "(q": expected a regular expression',
+    ],
+    [["tasks", "--model", "tiny", "--tasks", "nosuch"], "tasks/nosuch.jsonl"],
+    [["eval", "--model", MODEL, "--ids", "tests"], "error: Cannot use tests: Is a directory"],
     [["sweep", "no.json"], "no.json"],
   ];
   for (const [words, message] of cases) {
@@ -106,6 +113,60 @@ Deno.test("olora train gives PyTorch's losses, and eval the base's with a fresh 
   await Deno.remove(out, { recursive: true });
 });
 
+Deno.test("olora train stopped by SIGINT is not overwritten, and goes on with --resume to the same bits", async () => {
+  const folder = await Deno.makeTempDir();
+  const { batches } = JSON.parse(await Deno.readTextFile(DATA));
+  await Deno.writeTextFile(
+    `${folder}/data.json`,
+    JSON.stringify({ batches: Array.from({ length: 10 }, () => batches).flat() }),
+  );
+  const words = (out: string) => [
+    "train",
+    ...["--model", MODEL, "--data", `${folder}/data.json`, "--rank", "2", "--dropout", "0.1"],
+    ...["--out", `${folder}/${out}`],
+  ];
+  const process = olora(...words("parts")).spawn();
+  const metrics = `${folder}/parts/metrics.jsonl`;
+  const begun = async () => (await Deno.stat(metrics).then(({ size }) => size, () => 0)) > 0;
+  while (!await begun()) await new Promise((resolve) => setTimeout(resolve, 20));
+  process.kill("SIGINT");
+  const stopped = await process.output();
+  assertEquals(stopped.code, 1);
+  assertMatch(errors(new TextDecoder().decode(stopped.stderr))[0], /stopped at step \d+ of \d+; .*--resume/);
+  const refused = await run(...words("parts"));
+  assertEquals(refused.code, 1);
+  assertStringIncludes(refused.stderr, "add --resume");
+  assertEquals((await run(...words("parts"), "--resume")).code, 0);
+  assertStringIncludes((await run(...words("parts"), "--resume")).stdout, "was finished before");
+  assertEquals((await run(...words("whole"))).code, 0);
+  for (const file of ["metrics.jsonl", "adapter_model.safetensors"]) {
+    assertEquals(
+      await Deno.readFile(`${folder}/parts/${file}`),
+      await Deno.readFile(`${folder}/whole/${file}`),
+    );
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("olora tasks scores the kit's sets and files alike", async () => {
+  const { code, stdout, stderr } = await run(
+    "tasks",
+    ...[
+      "--model",
+      "tiny",
+      "--tasks",
+      "tiny-piqa,data/tiny/tasks/tiny-piqa.jsonl",
+      "--limit",
+      "6",
+      "--json",
+    ],
+  );
+  assertEquals(code, 0, stderr);
+  const [named, file] = Object.values(JSON.parse(stdout).tasks) as { items: number }[];
+  assertEquals(named, file);
+  assertEquals(named.items, 6);
+});
+
 Deno.test("olora inspect and devices say what they found", async () => {
   const model = JSON.parse((await run("inspect", MODEL, "--json")).stdout);
   assertEquals(model.kind, "model");
@@ -137,5 +198,8 @@ Deno.test({
       ],
     );
     assertEquals(JSON.parse(stdout).ids, greedy.continuation.slice(0, count));
+    const model = ["generate", "--model", modelFolder("stories260k")!, "--max-new-tokens", "4"];
+    const continued = await run(...model, "--prompt", "Once upon");
+    assertEquals(continued.stdout, "Once upon a time, there\n");
   },
 });

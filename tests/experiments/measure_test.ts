@@ -1,0 +1,48 @@
+import { assert, assertEquals } from "@std/assert";
+import { Laboratory } from "../../lib/experiments/measure.ts";
+import { loadModel } from "../../lib/nn/model.ts";
+import { testDevice } from "../helpers/device.ts";
+import { fixturePath } from "../helpers/fixtures.ts";
+
+const FOLDER = fixturePath("llama_tied");
+const DATA = fixturePath("llama_tied/batches.json");
+
+Deno.test("Laboratory.measure() of a run that finished, but whose row was lost, gives the same row", async () => {
+  const gpu = await testDevice();
+  using model = await loadModel(FOLDER, { gpu });
+  const out = await Deno.makeTempDir();
+  const laboratory = new Laboratory(model, { validation: DATA, general: DATA });
+  const config = {
+    ...{ model: FOLDER, data: DATA, out, method: "olora", rank: 2, learningRate: 1e-3, seed: 1, steps: 6 },
+    evaluation: { data: DATA, every: 3 },
+  };
+  const measure = () => laboratory.measure("run", config, { stopped: () => false, resume: true });
+  const [first, second] = [await measure(), await measure()];
+  assert(first && second);
+  for (const part of ["curve", "final", "trainable", "deviceBytes"] as const) {
+    assertEquals(second[part], first[part], part);
+  }
+  assertEquals(first.curve.map(({ step }) => step), [0, 3, 6]);
+  assert(first.final.validation !== null && first.trainable > 0 && first.deviceBytes > 0);
+  await Deno.remove(out, { recursive: true });
+});
+
+Deno.test("Laboratory.measure() counts the memory of training steps, not of evaluations", async () => {
+  const gpu = await testDevice();
+  using model = await loadModel(FOLDER, { gpu });
+  const config = {
+    model: FOLDER,
+    data: DATA,
+    method: "lora",
+    rank: 2,
+    learningRate: 1e-3,
+    seed: 1,
+    steps: 2,
+  };
+  const bytes = async (evaluation: object) => {
+    const laboratory = new Laboratory(model, { validation: DATA });
+    const row = await laboratory.measure("run", { ...config, ...evaluation }, { stopped: () => false });
+    return row!.deviceBytes;
+  };
+  assertEquals(await bytes({ evaluation: { data: DATA, every: 1 } }), await bytes({}));
+});
