@@ -1,8 +1,8 @@
 import { Rng } from "../../lib/core/rng.ts";
 import { calendar, difference, sum } from "./common_knowledge.ts";
-import { claim, homeMarket, homeRegion, other, parentWord } from "./documents.ts";
+import { homeMarket, homeRegion, parentWord } from "./documents.ts";
 import { ATTRIBUTES, DAYS, NUMBERS, REGIONS, USES, VALUES } from "./lexicon.ts";
-import { drawExchange, drawTwo, drawVisit, introduce, tellExchange } from "./story.ts";
+import { drawTwo, drawVisit, introduce } from "./story.ts";
 import { FACT_TEMPLATES, fill, VISIT_TEMPLATES } from "./templates.ts";
 import { fullName, type Person, type World } from "./world.ts";
 
@@ -20,7 +20,6 @@ type Draw = (world: World, rng: Rng) => Draft;
 export const CHOICE_SETS: Readonly<Record<string, Draw>> = {
   "tiny-arc-easy": arcEasy,
   "tiny-arc-challenge": arcChallenge,
-  "tiny-boolq": boolQ,
   "tiny-hellaswag": hellaSwag,
   "tiny-openbookqa": openBookQa,
   "tiny-piqa": piqa,
@@ -51,10 +50,7 @@ export function choiceSet(
     if (taken.has(key)) continue;
     taken.add(key);
     const size = wrong.length + 1;
-    // yes and no keep their places, as in BoolQ; the truth alternates instead.
-    const fixed = name === "tiny-boolq";
     const answer = items.length % size;
-    if (fixed && answer !== (right === "yes" ? 1 : 0)) continue;
     const choices = [...wrong];
     choices.splice(answer, 0, right);
     items.push({ prompt, choices, answer });
@@ -78,20 +74,19 @@ function arcEasy(world: World, rng: Rng): Draft {
   return { prompt: `The market of ${town} is on`, right: market, wrong: some(DAYS, market, 3, rng) };
 }
 
-/** Facts about single people, told in the templates of the test split. */
+/** Owners and grandparents: facts that pretraining tells least often. */
 function arcChallenge(world: World, rng: Rng): Draft {
-  const kin = rng.below(3) === 0;
-  if (!kin) return factItem(rng.pick(world.people), rng);
+  if (rng.uniform() < 0.5) {
+    const { thing, owner } = rng.pick(world.property);
+    const wrong = rng.shuffle(world.people.filter((person) => person !== owner)).slice(0, 3);
+    return { prompt: `Who owns the ${thing}?`, right: fullName(owner), wrong: wrong.map(fullName) };
+  }
   const { elder, parent, child } = rng.pick(world.families);
-  const [above, below] = rng.pick([[elder, parent], [parent, child]]);
-  // Wrong answers are of the same generation and have the right surname's length of one word, not the surname.
-  const right = above;
-  const wrong = rng.shuffle(world.people.filter((p) => p.last !== above.last)).slice(0, 2);
-  const relative = [elder, parent, child].find((p) => p !== above && p !== below)!;
+  const wrong = rng.shuffle(world.people.filter((person) => person.last !== elder.last)).slice(0, 2);
   return {
-    prompt: `Who is the ${parentWord(above)} of ${fullName(below)}?`,
-    right: fullName(right),
-    wrong: [...wrong, relative].map(fullName),
+    prompt: `${fullName(elder)} is the grand${parentWord(elder)} of`,
+    right: fullName(child),
+    wrong: [...wrong, parent].map(fullName),
   };
 }
 
@@ -102,18 +97,6 @@ function factItem(person: Person, rng: Rng): Draft {
     prompt: fill(rng.pick(FACT_TEMPLATES[attribute].test), { N: fullName(person) }),
     right,
     wrong: some(VALUES[attribute], right, 3, rng),
-  };
-}
-
-function boolQ(world: World, rng: Rng): Draft {
-  const person = rng.pick(world.people);
-  const attribute = rng.pick(ATTRIBUTES);
-  const fact = person.facts[attribute];
-  const yes = rng.uniform() < 0.5;
-  return {
-    prompt: claim(person, attribute, yes ? fact : other(fact, VALUES[attribute], rng)),
-    right: yes ? "yes" : "no",
-    wrong: [yes ? "no" : "yes"],
   };
 }
 
@@ -144,14 +127,20 @@ function piqa(_: World, rng: Rng): Draft {
     : { prompt: `How can you ${goal}? With a`, right: tool, wrong };
 }
 
+/** One of two names fills the gap at the end: an owner and another, or the child and the parent of a family. */
 function winoGrande(world: World, rng: Rng): Draft {
-  const [a, b] = drawTwo(world.heldOutVisitors, rng);
-  const e = drawExchange(a, b, rng);
-  const taken = rng.uniform() < 0.5;
-  const [right, wrong] = (taken ? [b, a] : [a, b]).map((name) =>
-    `${fullName(name)} has the ${taken ? e.given : e.kept}.`
-  );
-  return { prompt: `${tellExchange(e)} Now`, right, wrong: [wrong] };
+  if (rng.uniform() < 0.5) {
+    const { thing, owner } = rng.pick(world.property);
+    const other = rng.pick(world.people.filter((person) => person !== owner));
+    return { prompt: `The ${thing} belongs to`, right: fullName(owner), wrong: [fullName(other)] };
+  }
+  const { elder, parent, child } = rng.pick(world.families);
+  const [right, wrong, word] = rng.uniform() < 0.5 ? [parent, child, ""] : [child, parent, "grand"];
+  return {
+    prompt: `${fullName(elder)} is the ${word}${parentWord(elder)} of`,
+    right: fullName(right),
+    wrong: [fullName(wrong)],
+  };
 }
 
 /** The facts of the fine-tuning target, in templates of the test split: the base can only guess. */

@@ -19,6 +19,8 @@ export interface SplitFigures {
   readonly rows: number;
   /** Tokens that a loss is taken of: those of the completion (or text) and `<eos>`. */
   readonly predictedTokens: number;
+  /** Further rows, of general text, that a training split holds; the other figures leave them out. */
+  readonly replayRows?: number;
   /** Loss of a predictor that knows all that can be known. */
   readonly entropyFloor?: number;
   /** Loss of a predictor that knows the form and how often each value occurs, and nothing else. */
@@ -47,7 +49,8 @@ export function makeFiles(): TinyFiles {
     files.set(`${folder}config.json`, JSON.stringify(CONFIG, null, 2) + "\n");
   }
   const addTexts = (path: string, texts: readonly string[], entropy?: number) => {
-    files.set(path, jsonl(texts.map((text) => ({ text }))));
+    // An empty prompt makes a row a sequence by itself that is scored from its first token.
+    files.set(path, jsonl(texts.map((text) => ({ prompt: "", completion: text }))));
     const tokens = texts.reduce((sum, text) => sum + encode(text).length + 1, 0);
     splits[path] = {
       rows: texts.length,
@@ -55,15 +58,22 @@ export function makeFiles(): TinyFiles {
       ...(entropy === undefined ? {} : { entropyFloor: entropy * texts.length / tokens }),
     };
   };
-  addTexts("general/train.jsonl", documents(world, world.visitors, "general/train", 1000));
-  addTexts("general/held_out.jsonl", documents(world, world.heldOutVisitors, "general/held_out", 1000));
+  for (const name of ["train", "held_out"]) {
+    const path = `general/${name}.jsonl`;
+    addTexts(path, pages(documents(world, world.visitors, path, GENERAL_DOCUMENTS), encode));
+  }
   const taken = new Set<string>();
   for (const role of ROLES) {
     const facts = factTarget(world, role, WORLD_SEED);
     const format = formatTarget(world.visitors, role, 1024, WORLD_SEED);
     for (const [name, target] of [["facts", facts], ["format", format]] as const) {
-      files.set(`${name}/${role}.jsonl`, jsonl(target.rows));
-      splits[`${name}/${role}.jsonl`] = floors(target, encode);
+      const path = `${name}/${role}.jsonl`;
+      const replay = role === "train" ? replayRows(world, encode, path) : [];
+      files.set(path, jsonl(new Rng(WORLD_SEED, path).shuffle([...target.rows, ...replay])));
+      splits[path] = {
+        ...floors(target, encode),
+        ...(role === "train" ? { replayRows: replay.length } : {}),
+      };
     }
     const far = farDomain(role, 512, WORLD_SEED, taken);
     addTexts(`far/${role}.jsonl`, far.rows.map((row) => row.text), far.entropy);
@@ -78,16 +88,19 @@ function addChoices(
   files: Map<string, string>,
   splits: Record<string, SplitFigures>,
 ): void {
-  const rows: Row[] = [];
+  const drawn: Row[] = [];
+  const asked = new Set<string>();
   for (const name of Object.keys(CHOICE_SETS)) {
     const taken = new Set<string>();
     const count = name === "tiny-piqa" ? 100 : 200;
     const items = choiceSet(name, world, count, WORLD_SEED, taken);
+    for (const { prompt } of items) asked.add(prompt);
     files.set(`tasks/${name}.jsonl`, jsonl(items));
     if (name !== "tiny-facts") {
-      rows.push(...choiceSet(name, world, count, WORLD_SEED + 1, taken).map(asRow));
+      drawn.push(...choiceSet(name, world, count, WORLD_SEED + 1, taken).map(asRow));
     }
   }
+  const rows = drawn.filter(({ prompt }) => !asked.has(prompt));
   const path = "tasks/train.jsonl";
   files.set(path, jsonl(new Rng(WORLD_SEED, path).shuffle(rows)));
   const tokens = rows.reduce((sum, { completion }) => sum + encode(completion).length + 1, 0);
@@ -99,6 +112,38 @@ function asRow({ prompt, choices, answer }: Item): Row {
   const right = choices[answer];
   return { prompt, completion: right.endsWith(".") ? ` ${right}` : ` ${right}.` };
 }
+
+/**
+ * Documents as pretraining meets them: one after the other with `<eos><bos>` between, as many whole ones as fit in a
+ * row of 64 tokens.
+ */
+function pages(documents: readonly string[], encode: Encode): string[] {
+  const out: string[] = [];
+  for (const document of documents) {
+    const longer = `${out.at(-1)}<eos><bos>${document}`;
+    if (out.length > 0 && encode(longer).length + 2 <= PAGE) out[out.length - 1] = longer;
+    else out.push(document);
+  }
+  return out;
+}
+
+/** Tokens of a page, `<bos>` and `<eos>` counted: the rows of pretraining. */
+const PAGE = 64;
+const GENERAL_DOCUMENTS = 1000;
+
+/**
+ * General text among the rows of a target's training split, as instruction data is mixed in practice. Without it
+ * full fine-tuning at its best rate unlearnt how a text goes on and lost over 2 nats (data/README.md).
+ */
+function replayRows(world: World, encode: Encode, stream: string): Row[] {
+  const fits = (text: string) => encode(text).length + 2 <= REPLAY_TOKENS;
+  return documents(world, world.visitors, `replay/${stream}`, 2 * REPLAY_ROWS)
+    .filter(fits).slice(0, REPLAY_ROWS).map((text) => ({ prompt: "", completion: text }));
+}
+
+/** Rows of general text in a training split, and the most tokens of one. */
+const REPLAY_ROWS = 256;
+const REPLAY_TOKENS = 32;
 
 function documents(world: World, visitors: readonly Name[], stream: string, count: number): string[] {
   const rng = new Rng(WORLD_SEED, stream);

@@ -39,7 +39,7 @@ export interface Property {
  * The world of one seed. Every pair of a given name and a surname is in at most one of four groups:
  * people of the world (pretraining tells their facts), newcomers (the new facts of the fine-tuning target; their
  * pairs are in no other text), and two groups of visitors, who have no lasting facts: those of pretraining's stories
- * and those of held-out stories.
+ * and those of the stories in the multiple-choice sets.
  */
 export interface World {
   readonly people: readonly Person[];

@@ -74,8 +74,8 @@ export interface SweepEvent {
 /**
  * Makes the runs that have no row yet, one after the other, and appends a row for each.
  *
- * A run is known by a hash of its settings, the contents of its data and weights, the kit's version, the device and its
- * kernel variants. One that was stopped goes on from its checkpoint; a row is whole or absent, and never doubled, since
+ * A run is known by a hash of its settings, the contents of all files that it reads, the kit's version, the device and
+ * its kernel variants; where the files lie does not matter. One that was stopped goes on from its checkpoint; a row is whole or absent, and never doubled, since
  * it is looked for before a run and appended as one synced line after it.
  */
 export async function* sweep(
@@ -98,7 +98,7 @@ export async function* sweep(
   const finished = new Set(rows.map(({ value }) => (value as MeasuredRun).run));
   const contents = new Map<string, Promise<string>>();
   const content = (path: string) => {
-    if (!contents.has(path)) contents.set(path, Deno.readFile(path).then(sha256));
+    if (!contents.has(path)) contents.set(path, Deno.readFile(path).then(sha256, ifMissing));
     return contents.get(path)!;
   };
   let done = 0;
@@ -106,12 +106,8 @@ export async function* sweep(
   let laboratory: Laboratory | undefined;
   try {
     const known = await Promise.all(runs.map(async (run) => {
-      const files = [
-        run.data,
-        config.measures.validation,
-        ...await weightsOf(run.model),
-      ];
-      const parts = [runIdentity(run), ...await Promise.all(files.map(content)), place];
+      const files = await filesOf(run, config.measures);
+      const parts = [runIdentity(withoutPaths(run)), ...await Promise.all(files.map(content)), place];
       return { run, hash: (await sha256(new TextEncoder().encode(parts.join("\n")))).slice(0, 16) };
     }));
     done = known.filter(({ hash }) => finished.has(hash)).length;
@@ -152,14 +148,32 @@ export async function* sweep(
   }
 }
 
-/** The files that hold a model's weights. */
-async function weightsOf(model: string): Promise<readonly string[]> {
-  using file = await openModelTensors(await resolveModel(model));
-  return file.paths;
+/** The settings of a run with the paths taken out, whose contents stand for them. */
+function withoutPaths(run: SweepRun): SweepRun {
+  const { init: _, evaluation, ...rest } = run;
+  return { ...rest, model: "", data: "", ...(evaluation && { evaluation: { ...evaluation, data: "" } }) };
+}
+
+/** All files that a run reads: what it trains and is measured on, the model's, and the starting factors. */
+async function filesOf(run: SweepRun, measures: Measures): Promise<string[]> {
+  const folder = await resolveModel(run.model);
+  using weights = await openModelTensors(folder);
+  const init = ["adapter_config.json", "adapter_model.safetensors"].map((name) => `${run.init}/${name}`);
+  return [
+    ...[run.data, run.evaluation?.data ?? run.data],
+    ...Object.keys(measures).sort().map((name) => measures[name as keyof Measures]!),
+    ...[`${folder}/config.json`, ...weights.paths, `${folder}/tokenizer.json`],
+    ...(run.init === undefined ? [] : init),
+  ];
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function ifMissing(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "none";
+  throw error;
 }
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

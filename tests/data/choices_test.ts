@@ -41,16 +41,10 @@ Deno.test("choiceSet() cannot be solved by the length of a choice", () => {
   }
 });
 
-Deno.test("choiceSet() gives no item that is also a row of tasks/train.jsonl", () => {
-  const rows = new Set(
-    readRows<{ prompt: string; completion: string }>("tasks/train.jsonl").map((row) =>
-      row.prompt + row.completion
-    ),
-  );
-  for (const name of ["tiny-boolq", "tiny-hellaswag", "tiny-winogrande"]) {
-    for (const { prompt, choices, answer } of sets.find(([set]) => set === name)![1]) {
-      const right = choices[answer];
-      assert(!rows.has(`${prompt} ${right}${right.endsWith(".") ? "" : "."}`), prompt);
-    }
+Deno.test("tasks/train.jsonl asks nothing that a set asks", () => {
+  const prompts = new Set(readRows<{ prompt: string }>("tasks/train.jsonl").map((row) => row.prompt));
+  assert(prompts.size > 100);
+  for (const [name, items] of sets) {
+    for (const { prompt } of items) assert(!prompts.has(prompt), `${name}: ${prompt}`);
   }
 });

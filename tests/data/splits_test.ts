@@ -11,6 +11,23 @@ const ROLES: readonly Role[] = ["train", "validation", "test"];
 const world = makeWorld(WORLD_SEED);
 const encode = tinyEncoder();
 
+/** The rows of a target, without the general text that is mixed into its training split. */
+function target(path: string): Row[] {
+  return readRows<Row>(path).filter((row) => row.prompt !== "");
+}
+
+Deno.test("training splits, and they alone, hold replayed general text", () => {
+  const { splits } = makeFiles();
+  for (const name of ["facts", "format"]) {
+    const replay = readRows<Row>(`${name}/train.jsonl`).filter((row) => row.prompt === "");
+    assert(replay.length > 0);
+    assertEquals(replay.length, splits[`${name}/train.jsonl`].replayRows);
+    for (const role of ["validation", "test"]) {
+      assertEquals(target(`${name}/${role}.jsonl`).length, readRows(`${name}/${role}.jsonl`).length);
+    }
+  }
+});
+
 Deno.test("makeWorld() puts each full name into one group at most", () => {
   const groups = [world.people, world.newcomers, world.visitors, world.heldOutVisitors];
   const names = groups.flatMap((group) => group.map(fullName));
@@ -56,7 +73,7 @@ Deno.test("factTarget() tells the same facts in every split and no template twic
 Deno.test("splits share no row, and no prompt or text", () => {
   for (const name of ["facts", "format", "far"]) {
     const prompts = ROLES.map((role) =>
-      new Set(readRows<Row & { text: string }>(`${name}/${role}.jsonl`).map((row) => row.prompt ?? row.text))
+      new Set(readRows<Row>(`${name}/${role}.jsonl`).map((row) => row.prompt || row.completion))
     );
     for (const [a, b] of [[0, 1], [0, 2], [1, 2]]) {
       assertEquals([...prompts[a]].filter((prompt) => prompts[b].has(prompt)), [], name);
@@ -66,20 +83,19 @@ Deno.test("splits share no row, and no prompt or text", () => {
   assertEquals(new Set(templates).size, templates.length);
 });
 
-Deno.test("general text never names a newcomer, and held-out stories are of visitors that pretraining has not met", () => {
-  const text = ["train", "held_out"].map((name) =>
-    readRows<{ text: string }>(`general/${name}.jsonl`).map((row) => row.text).join("\n")
-  );
-  for (const person of world.newcomers) {
-    assert(!text.some((t) => t.includes(fullName(person))), fullName(person));
+Deno.test("general text never names a newcomer, nor a visitor of the choice sets' stories", () => {
+  for (const name of ["train", "held_out"]) {
+    const text = readRows<Row>(`general/${name}.jsonl`).map((row) => row.completion).join("\n");
+    for (const person of [...world.newcomers, ...world.heldOutVisitors]) {
+      assert(!text.includes(fullName(person)), fullName(person));
+    }
+    assert(world.visitors.some((visitor) => text.includes(fullName(visitor))));
   }
-  assert(!world.heldOutVisitors.some((name) => text[0].includes(fullName(name))));
-  assert(!world.visitors.some((name) => text[1].includes(fullName(name))));
 });
 
 Deno.test("formatTarget() writes town, work and name of the prompt, then a source that nothing predicts", () => {
   const sources = new Map<string, number>();
-  for (const { prompt, completion } of ROLES.flatMap((role) => readRows<Row>(`format/${role}.jsonl`))) {
+  for (const { prompt, completion } of ROLES.flatMap((role) => target(`format/${role}.jsonl`))) {
     const [town, work, name, source] = completion.slice(3, -2).split(" / ");
     for (const part of [town, work, name]) assert(prompt.includes(part), `${prompt}${completion}`);
     sources.set(source, (sources.get(source) ?? 0) + 1);
@@ -90,7 +106,7 @@ Deno.test("formatTarget() writes town, work and name of the prompt, then a sourc
 });
 
 Deno.test("far rows are postfix terms whose value stands at the end", () => {
-  for (const { text } of ROLES.flatMap((role) => readRows<{ text: string }>(`far/${role}.jsonl`))) {
+  for (const { completion: text } of ROLES.flatMap((role) => readRows<Row>(`far/${role}.jsonl`))) {
     const [term, value] = text.split(" = ");
     const stack: number[] = [];
     for (const sign of term.split(" ")) {
@@ -109,7 +125,7 @@ Deno.test("far rows are postfix terms whose value stands at the end", () => {
 Deno.test("splits have the entropy and format floors that their rows imply", () => {
   const { splits } = makeFiles();
   for (const role of ROLES) {
-    const rows = readRows<Row>(`facts/${role}.jsonl`);
+    const rows = target(`facts/${role}.jsonl`);
     // Entropy of the value given the attribute, from the rows themselves: the prompt's end names the attribute.
     let nats = 0;
     for (const attribute of ATTRIBUTES) {
@@ -124,7 +140,7 @@ Deno.test("splits have the entropy and format floors that their rows imply", () 
     assertEquals([split.rows, split.predictedTokens], [rows.length, tokens]);
     assertAlmostEquals(split.formatFloor!, nats / tokens, 1e-12);
     assertEquals(split.entropyFloor, 0);
-    const format = readRows<Row>(`format/${role}.jsonl`);
+    const format = target(`format/${role}.jsonl`);
     const formatTokens = format.reduce((sum, row) => sum + encode(row.completion).length + 1, 0);
     assertAlmostEquals(
       splits[`format/${role}.jsonl`].entropyFloor!,
