@@ -132,8 +132,8 @@ const PAGE = 64;
 const GENERAL_DOCUMENTS = 1000;
 
 /**
- * General text among the rows of a target's training split, as instruction data is mixed in practice. Without it
- * full fine-tuning at its best rate unlearnt how a text goes on and lost over 2 nats (data/README.md).
+ * General text among the rows of a target's training split, as instruction data is mixed in practice: full
+ * fine-tuning then unlearns less of how a text goes on (data/README.md has the figures).
  */
 function replayRows(world: World, encode: Encode, stream: string): Row[] {
   const fits = (text: string) => encode(text).length + 2 <= REPLAY_TOKENS;
