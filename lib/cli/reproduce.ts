@@ -37,7 +37,7 @@ export const reproduce: Command = {
   options: {
     out: { type: "text", value: "DIR", help: "folder for what is made (default out/reproduce)" },
     model: { type: "text", value: "M", help: "tiny (default), tiny:2, tiny:3, or a Hugging Face folder" },
-    quick: { type: "flag", help: "about a minute in all: shorter runs" },
+    quick: { type: "flag", help: "two minutes on two CPU cores: short runs" },
     all: { type: "flag", help: "runs of full length, whatever they take" },
   },
 
