@@ -16,10 +16,10 @@ import {
   restoreCheckpoint,
   saveCheckpoint,
   saveModel,
-  terminalProgress,
   Trainer,
 } from "../../mod.ts";
 import { type HostTensor, hostTensor, Rng } from "../../mod.ts";
+import { progressBar } from "../../lib/cli/command.ts";
 import { readModelConfig } from "../../lib/io/model_config.ts";
 import { appendLine, readJsonl } from "../../lib/io/jsonl.ts";
 import { writeFileAtomic } from "../../lib/io/atomic.ts";
@@ -106,11 +106,7 @@ async function pretrain(seed: number): Promise<void> {
 
   let stopped = false;
   Deno.addSignalListener("SIGINT", () => stopped = true);
-  const encoder = new TextEncoder();
-  const bar = terminalProgress({
-    write: (text) => Deno.stderr.writeSync(encoder.encode(text)),
-    isTerminal: Deno.stderr.isTerminal(),
-  });
+  const bar = progressBar();
   const { steps, evaluateEvery } = settings;
   console.error(`base ${seed} on ${gpu.info.name}: ${adapter.trainable} parameters, ${steps} steps`);
   while (trainer.step < steps && !stopped) {

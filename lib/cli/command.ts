@@ -1,3 +1,4 @@
+import { type ProgressReporter, terminalProgress } from "../display/progress.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { openDevice } from "../gpu/device.ts";
 import { resolveModel } from "../io/model_folder.ts";
@@ -74,6 +75,17 @@ export async function checkInputs(model: string, ...files: (string | undefined)[
       throw new Deno.errors.NotFound(`Cannot read ${file}: there is no such file or folder`, { cause });
     });
   }
+}
+
+/** A progress bar on stderr: one line that changes in a terminal, now and then a line elsewhere. */
+export function progressBar(): ProgressReporter {
+  const isTerminal = Deno.stderr.isTerminal();
+  const encoder = new TextEncoder();
+  return terminalProgress({
+    write: (text) => Deno.stderr.writeSync(encoder.encode(text)),
+    isTerminal,
+    ...(isTerminal && { columns: Deno.consoleSize().columns }),
+  });
 }
 
 /** A flag that Ctrl-C and SIGTERM set, for work that ends by itself at the next good place. */

@@ -1,5 +1,4 @@
 import { type RunRow, runsAtBestRate } from "../display/rows.ts";
-import { terminalProgress } from "../display/progress.ts";
 import { Laboratory, type MeasuredRun } from "../experiments/measure.ts";
 import { type Cost, planHorizon } from "../experiments/plan.ts";
 import { expand, type SweepConfig, type SweepRun } from "../experiments/sweep.ts";
@@ -10,7 +9,7 @@ import { appendLine, readJsonl } from "../io/jsonl.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { meanLoss } from "../train/evaluate.ts";
 import { evaluationBatches } from "../train/run.ts";
-import { type Command, interruption, openGpu, type Output, StoppedError } from "./command.ts";
+import { type Command, interruption, openGpu, type Output, progressBar, StoppedError } from "./command.ts";
 import { results, resultsText, writeResults } from "./reproduce_output.ts";
 import { readSweep } from "./sweep.ts";
 
@@ -184,11 +183,7 @@ async function carryOut(
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   })).map(({ value }) => value as MeasuredRun);
-  const encoder = new TextEncoder();
-  const bar = terminalProgress({
-    write: (text) => Deno.stderr.writeSync(encoder.encode(text)),
-    isTerminal: Deno.stderr.isTerminal(),
-  });
+  const bar = progressBar();
   const total = runs.length * plan.steps;
   let resumedAt: number | undefined;
   for (const [at, run] of runs.entries()) {

@@ -1,7 +1,6 @@
-import { terminalProgress } from "../display/progress.ts";
 import { expand, sweep as makeRuns, type SweepConfig, type SweepRun } from "../experiments/sweep.ts";
 import { readJson } from "../io/json_file.ts";
-import { type Command, interruption, openGpu, StoppedError } from "./command.ts";
+import { type Command, interruption, openGpu, progressBar, StoppedError } from "./command.ts";
 
 /** `olora sweep`: makes all runs of a grid that have no row yet. */
 export const sweep: Command = {
@@ -16,11 +15,7 @@ export const sweep: Command = {
     const runs = expand(config);
     using gpu = await openGpu(output);
     using signal = interruption(() => output.note("\nStopping after this update."));
-    const encoder = new TextEncoder();
-    const bar = terminalProgress({
-      write: (text) => Deno.stderr.writeSync(encoder.encode(text)),
-      isTerminal: Deno.stderr.isTerminal(),
-    });
+    const bar = progressBar();
     output.note(`${runs.length} runs, rows in ${config.rows}`);
     let [done, made, failed] = [0, 0, 0];
     let resumedAt: number | undefined;

@@ -1,12 +1,11 @@
 import { methodNames } from "../adapters/methods.ts";
-import { terminalProgress } from "../display/progress.ts";
 import type { Schedule } from "../optim/schedule.ts";
 import { readCheckpoint } from "../train/checkpoint.ts";
 import { trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import { DivergedError } from "../train/train.ts";
 import type { Arguments } from "./args.ts";
-import { checkInputs, type Command, interruption, openGpu, StoppedError } from "./command.ts";
+import { checkInputs, type Command, interruption, openGpu, progressBar, StoppedError } from "./command.ts";
 
 /** `olora train`: fine-tunes a model and writes adapter, metrics.jsonl and, when stopped, a checkpoint. */
 export const train: Command = {
@@ -63,13 +62,7 @@ export const train: Command = {
     }
     using gpu = await openGpu(output);
     using signal = interruption(() => output.note("\nStopping after this update."));
-    const columns = Deno.stderr.isTerminal() ? Deno.consoleSize().columns : undefined;
-    const encoder = new TextEncoder();
-    const bar = terminalProgress({
-      write: (text) => Deno.stderr.writeSync(encoder.encode(text)),
-      isTerminal: Deno.stderr.isTerminal(),
-      ...(columns && { columns }),
-    });
+    const bar = progressBar();
     let resumedAt: number | undefined;
     let last = { step: 0, steps: 0 };
     let loss: number | undefined;
