@@ -89,7 +89,9 @@ export function convergenceFigure(
         countRuns([...best, ...author])
       }` +
       `${
-        live.length ? "; dashed: stored runs, solid: measured now" : ""
+        live.length
+          ? ` a method (dashed, stored) and ${countRuns(groupRuns(live))} (solid, measured now)`
+          : ""
       }. Losses far above the start are cut off.`,
     panels,
   };
