@@ -2,6 +2,7 @@ import type { Gpu } from "../../lib/gpu/gpu.ts";
 import { qr } from "../../lib/linalg/qr.ts";
 import { requires } from "../helpers/requires.ts";
 import { median, noise } from "./measure.ts";
+import { runPython } from "./peers/python.ts";
 
 const N = 4096;
 const COLUMNS = 32;
@@ -14,12 +15,11 @@ const ROUNDS = 3;
 export async function compareLapack(gpu: Gpu): Promise<void> {
   console.log(`\nQR of ${N} × ${N}, ${COLUMNS} columns, W on the device, R read`);
   using w = gpu.upload(noise(N * N), [N, N]);
-  const python = requires("python");
   const [ours, theirs]: number[][] = [[], []];
   await seconds(gpu, w);
   for (let round = 0; round < ROUNDS; round++) {
     ours.push(await seconds(gpu, w), await seconds(gpu, w));
-    if (!python.ignore) theirs.push(await lapack(python.path));
+    if (!requires("python").ignore) theirs.push(await lapack());
   }
   console.log(`  this kit                           ${(1000 * median(ours)).toFixed(0).padStart(13)} ms`);
   if (!theirs.length) return;
@@ -41,10 +41,7 @@ async function seconds(gpu: Gpu, w: Parameters<typeof qr>[1]): Promise<number> {
   return time;
 }
 
-async function lapack(python: string): Promise<number> {
-  const script = new URL("peers/torch_qr.py", import.meta.url).pathname;
-  const args = [script, "--n", String(N), "--rounds", "1"];
-  const { success, stdout } = await new Deno.Command(python, { args, stderr: "inherit" }).output();
-  if (!success) throw new Error(`Cannot run ${script}: it ended with an error`);
-  return JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1)!).seconds;
+async function lapack(): Promise<number> {
+  const { seconds } = await runPython("torch_qr.py", ["--n", String(N), "--rounds", "1"]);
+  return seconds;
 }

@@ -11,6 +11,7 @@ import { settleVariants } from "../../lib/ops/variants.ts";
 import { openKit } from "./kit.ts";
 import { compareLapack } from "./lapack.ts";
 import { type BenchRow, median } from "./measure.ts";
+import { compareStep } from "./step.ts";
 import { type Job, openPeers } from "./peers/peer.ts";
 
 const wanted = Deno.args.filter((word) => !word.startsWith("--"));
@@ -21,6 +22,7 @@ console.log(`variants: ${JSON.stringify(settleVariants(gpu))}\n`);
 printRows(await runBenches(gpu, wanted));
 if (!Deno.args.includes("--no-peers")) {
   await compareLapack(gpu);
+  await compareStep(gpu);
   await comparePeers(gpu);
 }
 // Libraries keep handles open; everything that is owned here is freed with the process.
