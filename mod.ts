@@ -16,6 +16,7 @@ export type { AdapterInfo, AdapterPreference } from "./lib/gpu/preference.ts";
 export { Tensor } from "./lib/gpu/tensor.ts";
 export { type NamedMatrix, requireFinite } from "./lib/linalg/finite.ts";
 export { qr, qrAll, type QrOptions, type QrResult } from "./lib/linalg/qr.ts";
+export { type Svd, svd } from "./lib/linalg/svd.ts";
 export type { DecoderConfig } from "./lib/io/model_config.ts";
 export type { Tokenizer } from "./lib/io/tokenizer.ts";
 export { type PeftAdapter, type PeftConfig, type PeftFactors } from "./lib/io/peft_format.ts";
