@@ -34,6 +34,13 @@ export { generate, type GenerateOptions } from "./lib/nn/generate.ts";
 export { Adapter, type AdapterBranch, type AdapterConfig } from "./lib/adapters/adapter.ts";
 export { attach, type AttachOptions } from "./lib/adapters/attach.ts";
 export { methodNames } from "./lib/adapters/methods.ts";
+export {
+  effectiveRank,
+  type LayerSpectrum,
+  type Overlap,
+  spectrum,
+  type SpectrumOptions,
+} from "./lib/adapters/spectrum.ts";
 export { loadAdapter, saveAdapter, saveModel } from "./lib/adapters/save.ts";
 export { type Batch, batches, batchesInOrder, type BatchOptions } from "./lib/datasets/batches.ts";
 export { type Dataset, type DatasetOptions, loadDataset } from "./lib/datasets/load.ts";
