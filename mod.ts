@@ -33,6 +33,7 @@ export { padded, score, type ScoreOptions, type TokenBatch } from "./lib/nn/scor
 export { generate, type GenerateOptions } from "./lib/nn/generate.ts";
 export { Adapter, type AdapterBranch, type AdapterConfig } from "./lib/adapters/adapter.ts";
 export { attach, type AttachOptions } from "./lib/adapters/attach.ts";
+export type { Basis, MethodOptions } from "./lib/adapters/options.ts";
 export { methodNames } from "./lib/adapters/methods.ts";
 export {
   effectiveRank,

@@ -4,19 +4,20 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Branch, Changes } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
 import type { Parameters } from "../autograd/parameters.ts";
+import { orthonormalize } from "../linalg/qr.ts";
+import { findMethod } from "./methods.ts";
+import type { MethodOptions } from "./options.ts";
 
 /** Everything that determines an adapter before it is trained. */
-export interface AdapterConfig {
-  /** Method: "olora", "lora" or "full". */
+export interface AdapterConfig extends MethodOptions {
+  /** Method, one of `methodNames`. */
   readonly method: string;
   /** Rank r; 0 for "full". */
   readonly rank: number;
-  /** α; the scale is s = α / r. */
+  /** α; the scale is s = α / r (rslora: α / √r). */
   readonly alpha: number;
   /** Which layers. */
   readonly targets: string | readonly string[];
-  /** The factor that is not trained, if any. */
-  readonly freeze?: "A" | "B";
   /** Probability that an input of the branch is dropped in training, in [0, 1). */
   readonly dropout: number;
   /** Seed of random starts and of dropout. */
@@ -65,9 +66,10 @@ export class Adapter implements Changes, Disposable {
     this.#owned = owned;
   }
 
-  /** s = α / r. */
+  /** s = α / r, or what the method makes of them; 0 for "full". */
   get scale(): number {
-    return this.config.rank ? this.config.alpha / this.config.rank : 0;
+    const { rank, alpha, method } = this.config;
+    return rank ? findMethod(method).scale?.(this.config) ?? alpha / rank : 0;
   }
 
   /** Numbers that are trained. */
@@ -88,6 +90,12 @@ export class Adapter implements Changes, Disposable {
     const dropout = this.training && p > 0 &&
       { p, key: threefry2x32(new Rng(seed, `dropout ${module}`).key, [...this.training]) };
     return { ...branch, scale: this.scale, ...(dropout && { dropout }) };
+  }
+
+  /** Restores what the method keeps while it trains: the orthonormality of B. Recorded after each update. */
+  afterUpdate(): void {
+    if (this.config.keep !== "orthonormal") return;
+    for (const { b } of this.branches.values()) orthonormalize(this.model.gpu, b.value);
   }
 
   /** Takes the adapter off the model, which then computes what its base computes, and keeps it for later. */

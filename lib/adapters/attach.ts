@@ -1,6 +1,5 @@
 import { constant, type Variable } from "../autograd/tape.ts";
 import { type HostTensor, toFloat32 } from "../core/host_tensor.ts";
-import type { Shape } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { PeftAdapter } from "../io/peft_format.ts";
@@ -12,6 +11,7 @@ import { Parameters } from "../autograd/parameters.ts";
 import { Adapter, type AdapterBranch, type AdapterConfig } from "./adapter.ts";
 import type { Factors, Target } from "./method.ts";
 import { findMethod } from "./methods.ts";
+import { resolveOptions } from "./options.ts";
 import { selectTargets } from "./targets.ts";
 
 /** Options of `attach`. */
@@ -30,7 +30,7 @@ export interface AttachOptions extends Partial<AdapterConfig> {
  * weight holds NaN or infinity; all before the adapter is allocated.
  */
 export async function attach(model: Model, options: AttachOptions = {}): Promise<Adapter> {
-  const config = resolve(options);
+  const config = resolveOptions(options);
   if (config.method === "full") return attachFull(model, config, options.targets !== undefined);
   const method = findMethod(config.method);
   const targets = selectTargets(model.config, config.targets).map((target): Target => ({
@@ -43,12 +43,8 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   const factors = options.init
     ? given(gpu, targets, options.init, config.rank)
     : await method.start(gpu, targets, config);
-  const shapes = new Map<string, Shape>();
-  targets.forEach(({ module }, i) => {
-    if (config.freeze !== "A") shapes.set(`${module}.a`, factors[i].a.shape);
-    if (config.freeze !== "B") shapes.set(`${module}.b`, factors[i].b.shape);
-  });
-  const parameters = new Parameters(gpu, shapes);
+  const parameters = roomFor(gpu, targets, factors, config);
+  const startsAtZero = method.startsAtZero || config.subtract === false;
   const owned: Tensor[] = [];
   const branches = new Map<string, AdapterBranch>();
   targets.forEach(({ module }, i) => {
@@ -59,14 +55,34 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
       return variable ?? constant(value);
     };
     const branch = { a: entry(`${module}.a`, a), b: entry(`${module}.b`, b) };
-    branches.set(module, method.startsAtZero ? branch : { ...branch, start: { a, b } });
+    branches.set(module, startsAtZero ? branch : { ...branch, start: { a, b } });
     for (const [value, variable] of [[a, branch.a], [b, branch.b]] as const) {
-      if (!method.startsAtZero || variable.value === value) owned.push(value);
+      if (!startsAtZero || variable.value === value) owned.push(value);
       else value.dispose();
     }
   });
   gpu.flush();
   return model.changes = new Adapter(model, config, parameters, branches, owned);
+}
+
+/** The arena: A and B of each layer in turn, or all A before all B where the two are trained at different rates. */
+function roomFor(
+  gpu: Gpu,
+  targets: readonly Target[],
+  factors: readonly Factors[],
+  config: AdapterConfig,
+): Parameters {
+  const ratio = findMethod(config.method).ratio?.(config) ?? 1;
+  const a = targets.map(({ module }, i) => [`${module}.a`, factors[i].a.shape] as const);
+  const b = targets.map(({ module }, i) => [`${module}.b`, factors[i].b.shape] as const);
+  if (ratio !== 1) {
+    return new Parameters(gpu, new Map([...a, ...b]), (name) => name.endsWith(".b") ? ratio : 1);
+  }
+  const shapes = targets.flatMap((_, i) => [
+    ...(config.freeze === "A" ? [] : [a[i]]),
+    ...(config.freeze === "B" ? [] : [b[i]]),
+  ]);
+  return new Parameters(gpu, new Map(shapes));
 }
 
 async function attachFull(model: Model, config: AdapterConfig, chosen: boolean): Promise<Adapter> {
@@ -87,34 +103,6 @@ async function attachFull(model: Model, config: AdapterConfig, chosen: boolean):
   }
   gpu.flush();
   return model.changes = new Adapter(model, config, parameters, new Map(), []);
-}
-
-function resolve(options: AttachOptions): AdapterConfig {
-  const {
-    method = "olora",
-    rank = 8,
-    alpha = rank,
-    targets = ["q_proj", "v_proj"],
-    dropout = 0,
-    seed = 0,
-    freeze,
-  } = options;
-  const refuse = (what: string, expected: string): never => {
-    throw new RangeError(`Cannot attach adapter with ${what}: expected ${expected}`);
-  };
-  if (!Number.isSafeInteger(rank) || rank < 1) refuse(`rank ${rank}`, "a whole number >= 1");
-  if (!Number.isFinite(alpha)) refuse(`alpha ${alpha}`, "a number");
-  if (!(dropout >= 0 && dropout < 1)) refuse(`dropout ${dropout}`, "0 <= dropout < 1");
-  if (!Number.isSafeInteger(seed) || seed < 0) refuse(`seed ${seed}`, "a whole number >= 0");
-  if (freeze !== undefined && freeze !== "A" && freeze !== "B") refuse(`freeze "${freeze}"`, '"A" or "B"');
-  if (method === "full") {
-    if (freeze) refuse(`freeze "${freeze}"`, "none, as full fine-tuning has no factors");
-    if (dropout) refuse(`dropout ${dropout}`, "0, as full fine-tuning has no branch");
-  } else if (freeze === "B" && findMethod(method).startsAtZero) {
-    refuse('freeze "B"', `"A" or none, as ${method} starts with B = 0 and could learn nothing`);
-  }
-  const whole = { method, rank: method === "full" ? 0 : rank, alpha, targets, dropout, seed };
-  return freeze ? { ...whole, freeze } : whole;
 }
 
 function named(targets: readonly Target[]): NamedMatrix[] {

@@ -1,5 +1,7 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import type { AdapterConfig } from "./adapter.ts";
+import type { MethodOptions } from "./options.ts";
 
 /** A linear layer that an adapter is to sit on. */
 export interface Target {
@@ -21,7 +23,7 @@ export interface Factors {
   readonly b: Tensor;
 }
 
-/** A method of low-rank adaptation: where its factors start. One file a method. */
+/** A method of low-rank adaptation: where its factors start, and how they are scaled and trained. One file a method. */
 export interface Method {
   /** Name in configurations, also PEFT's `init_lora_weights` where PEFT knows it. */
   readonly name: string;
@@ -30,14 +32,12 @@ export interface Method {
    * are trained.
    */
   readonly startsAtZero: boolean;
+  /** The options it takes beyond those that all methods have. */
+  readonly takes: readonly (keyof MethodOptions)[];
+  /** The scale s; default α / r. */
+  scale?(config: Pick<AdapterConfig, "alpha" | "rank">): number;
+  /** Learning rate of B over that of A; default 1. */
+  ratio?(config: Pick<AdapterConfig, "ratio">): number;
   /** Makes the starting factors of all targets. */
-  start(gpu: Gpu, targets: readonly Target[], options: StartOptions): Promise<Factors[]>;
-}
-
-/** What a method may use to start. */
-export interface StartOptions {
-  /** Rank r. */
-  readonly rank: number;
-  /** Seed of random starts. */
-  readonly seed: number;
+  start(gpu: Gpu, targets: readonly Target[], config: AdapterConfig): Promise<Factors[]>;
 }

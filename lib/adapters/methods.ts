@@ -1,11 +1,14 @@
-import { lora } from "./lora.ts";
+import { full } from "./full.ts";
+import { lora, loraPlus, rslora } from "./lora.ts";
 import type { Method } from "./method.ts";
 import { olora } from "./olora.ts";
+import { pissa } from "./pissa.ts";
 
-const METHODS: readonly Method[] = [olora, lora];
+/** All methods. */
+export const METHODS: readonly Method[] = [olora, lora, rslora, loraPlus, pissa, full];
 
-/** Names of all methods, "full" (fine-tuning without an adapter) among them. */
-export const methodNames: readonly string[] = [...METHODS.map(({ name }) => name), "full"];
+/** Names of all methods. */
+export const methodNames: readonly string[] = METHODS.map(({ name }) => name);
 
 /**
  * The method called `name`.

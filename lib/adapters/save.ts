@@ -1,4 +1,4 @@
-import { type HostTensor, hostTensor } from "../core/host_tensor.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { modelConfigJson } from "../io/model_config.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
@@ -16,25 +16,29 @@ import { attach } from "./attach.ts";
  *
  * An adapter that starts away from zero (olora) also gets `start/`, a PEFT folder of its own with A₀ and B₀: loading
  * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
- * does not depend on the signs of Q. Full fine-tuning is written as a model folder in f32.
+ * does not depend on the signs of Q. A start that PEFT cannot form (another basis) is written as plain LoRA of rank 2 r,
+ * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32.
  */
 export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
   const { model, config, branches } = adapter;
   if (config.method === "full") return await saveModel(model, folder);
+  const expanded = config.basis !== undefined && config.basis !== "first" && config.subtract !== false;
   const trained = new Map<string, PeftFactors>();
   const start = new Map<string, PeftFactors>();
   for (const [module, { a, b, start: frozen }] of branches) {
-    trained.set(module, { a: await download(model, a.value), b: await download(model, b.value) });
-    if (frozen) start.set(module, { a: await download(model, frozen.a), b: await download(model, frozen.b) });
+    const factors = { a: await download(model, a.value), b: await download(model, b.value) };
+    const before = frozen && { a: await download(model, frozen.a), b: await download(model, frozen.b) };
+    trained.set(module, expanded ? joined(factors, before!) : factors);
+    if (before && !expanded) start.set(module, before);
   }
   const settings = {
-    rank: config.rank,
-    alpha: config.alpha,
+    rank: expanded ? 2 * config.rank : config.rank,
+    alpha: expanded ? 2 * config.alpha : config.alpha,
     dropout: config.dropout,
     targetModules: typeof config.targets === "string" ? namesOf(branches.keys()) : config.targets,
     rankPattern: {},
     alphaPattern: {},
-    rsLora: false,
+    rsLora: config.method === "rslora",
     baseModel: model.source.name,
   };
   if (start.size) {
@@ -52,11 +56,16 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
   const { config, factors } = await readPeftAdapter(folder);
   const name = `${folder}/adapter_config.json`;
-  const known = config.init === "olora" ? "olora" : typeof config.init === "boolean" ? "lora" : undefined;
+  const plainLora = config.rsLora ? "rslora" : "lora";
+  const known = config.init === "olora" && !config.rsLora
+    ? "olora"
+    : typeof config.init === "boolean"
+    ? plainLora
+    : undefined;
   const plain = Object.keys(config.rankPattern).length + Object.keys(config.alphaPattern).length === 0;
-  if (!known || !plain || config.rsLora) {
+  if (!known || !plain) {
     throw new RangeError(
-      `Cannot attach ${name}: expected init_lora_weights true or "olora", one rank and one alpha, and no rslora`,
+      `Cannot attach ${name}: expected init_lora_weights true, or "olora" without rslora, and one rank and one alpha`,
     );
   }
   const stored = await readTextIfAny(`${folder}/start/adapter_config.json`);
@@ -70,7 +79,7 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     targets: [...factors.keys()],
     dropout: config.dropout,
     ...(start && { init: start.factors }),
-    ...(known === "lora" && { init: factors }),
+    ...(known !== "olora" && { init: factors }),
   });
   for (const [module, { a, b }] of factors) {
     model.gpu.write(adapter.parameters.get(`${module}.a`)!.value, a.bytes);
@@ -102,6 +111,21 @@ export async function saveModel(
     `${folder}/config.json`,
     JSON.stringify(modelConfigJson(model.config, dtype), null, 2) + "\n",
   );
+}
+
+/** B A − B₀ A₀ as one product of rank 2 r. */
+function joined(now: PeftFactors, before: PeftFactors): PeftFactors {
+  const [a, b, a0, b0] = [now.a, now.b, before.a, before.b].map(toFloat32);
+  const [out, rank] = now.b.shape;
+  const right = new Float32Array(2 * a.length);
+  right.set(a);
+  right.set(a0.map((x) => -x), a.length);
+  const left = new Float32Array(2 * b.length);
+  for (let i = 0; i < out; i++) {
+    left.set(b.subarray(i * rank, (i + 1) * rank), 2 * i * rank);
+    left.set(b0.subarray(i * rank, (i + 1) * rank), (2 * i + 1) * rank);
+  }
+  return { a: hostTensor([2 * rank, now.a.shape[1]], right), b: hostTensor([out, 2 * rank], left) };
 }
 
 async function download(model: Model, tensor: Tensor): Promise<HostTensor> {

@@ -21,18 +21,30 @@ export class Parameters implements Disposable {
   readonly gradient: Tensor;
   /** Trainable numbers, gaps left out. */
   readonly count: number;
+  /** Stretches of the arena that are trained at one rate: elements, and the factor of the learning rate. */
+  readonly stretches: readonly { start: number; length: number; rate: number }[];
   readonly #variables = new Map<string, Variable>();
 
-  /** Room for tensors of these names and shapes, all zero. */
-  constructor(gpu: Gpu, shapes: ReadonlyMap<string, Shape>) {
+  /**
+   * Room for tensors of these names and shapes, all zero.
+   *
+   * @param rate Factor of the learning rate for the tensor called `name`; default 1 for all.
+   */
+  constructor(gpu: Gpu, shapes: ReadonlyMap<string, Shape>, rate: (name: string) => number = () => 1) {
     this.gpu = gpu;
     this.count = [...shapes.values()].reduce((sum, shape) => sum + size(shape), 0);
     const starts = new Map<string, number>();
+    const stretches: { start: number; length: number; rate: number }[] = [];
     let end = 0;
     for (const [name, shape] of shapes) {
       starts.set(name, end);
-      end += Math.ceil(size(shape) / ALIGN) * ALIGN;
+      const length = Math.ceil(size(shape) / ALIGN) * ALIGN;
+      const last = stretches.at(-1);
+      if (last?.rate === rate(name)) last.length += length;
+      else stretches.push({ start: end, length, rate: rate(name) });
+      end += length;
     }
+    this.stretches = stretches;
     this.data = gpu.keep(gpu.tensor([end]));
     this.gradient = gpu.keep(gpu.tensor([end]));
     gpu.clear(this.data);

@@ -1,4 +1,5 @@
 import { methodNames } from "../adapters/methods.ts";
+import type { MethodOptions } from "../adapters/options.ts";
 import type { Schedule } from "../optim/schedule.ts";
 import { readCheckpoint } from "../train/checkpoint.ts";
 import { trainRun } from "../train/run.ts";
@@ -24,6 +25,16 @@ export const train: Command = {
       help: "q_proj,v_proj (default), all-linear, or a regular expression for whole module paths",
     },
     freeze: { type: "text", value: "A|B", help: "factor that is not trained (default none)" },
+    basis: {
+      type: "text",
+      value: "B",
+      help: "olora: first (default), last, permuted or pivoted columns, random, or rows",
+    },
+    balance: { type: "number", value: "D", help: "olora: start at B D and A / D (default 1)" },
+    "no-subtract": { type: "flag", help: "olora: start away from the base, nothing being subtracted" },
+    keep: { type: "text", value: "K", help: "olora: orthonormal, to make B so again after each update" },
+    norm: { type: "text", value: "M", help: "lora: olora, to start with the norm that its A has" },
+    ratio: { type: "number", value: "X", help: "lora+: learning rate of B over that of A (default 16)" },
     dropout: { type: "number", value: "P", help: "dropout of the branch's input (default 0)" },
     init: { type: "text", value: "DIR", help: "start factors, a PEFT adapter folder" },
     steps: { type: "number", value: "N", help: "updates (default 200; batches already made: all of them)" },
@@ -132,7 +143,13 @@ function runConfig(args: Arguments): RunConfig & { out: string } {
     rank: args.number("rank"),
     alpha: args.number("alpha"),
     targets: targetsOf(args.text("targets")),
-    freeze: args.text("freeze") as "A" | "B" | undefined,
+    freeze: args.text("freeze") as MethodOptions["freeze"],
+    basis: args.text("basis") as MethodOptions["basis"],
+    balance: args.number("balance"),
+    subtract: args.flag("no-subtract") ? false : undefined,
+    keep: args.text("keep") as MethodOptions["keep"],
+    norm: args.text("norm") as MethodOptions["norm"],
+    ratio: args.number("ratio"),
     dropout: args.number("dropout"),
     init: args.text("init"),
     steps: args.number("steps"),

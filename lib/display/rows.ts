@@ -63,23 +63,44 @@ export interface RunGroup {
   readonly rows: readonly RunRow[];
 }
 
-/** Key of a method and of its colour: `olora`, `lora`, `full`, `olora-freeze-B`, … */
-export function methodKey({ method, freeze }: RowConfig): string {
-  return freeze ? `${method}-freeze-${freeze}` : method;
+/** Settings that make a variant of a method, in the order in which its key names them. */
+const VARIANTS = ["freeze", "basis", "balance", "subtract", "keep", "norm", "ratio"];
+
+/** Key of a method and of its colour: `olora`, `lora`, `full`, `olora-freeze-B`, `olora-basis-last`, … */
+export function methodKey(config: RowConfig): string {
+  const options = VARIANTS.filter((name) => config[name] !== undefined);
+  return [config.method, ...options.flatMap((name) => [name, String(config[name])])].join("-");
 }
 
 /** The method as a reader knows it. */
 export function methodName(key: string): string {
-  const [method, frozen] = key.split("-freeze-");
-  const names: Record<string, string> = {
-    olora: "OLoRA",
-    lora: "LoRA",
-    full: "Full fine-tuning",
-    pissa: "PiSSA",
-  };
-  const name = Object.hasOwn(names, method) ? names[method] : method;
-  return frozen ? `${name}, ${frozen} frozen` : name;
+  const [method, ...options] = key.split("-");
+  const name = Object.hasOwn(NAMES, method) ? NAMES[method] : method;
+  const variants = Array.from({ length: options.length / 2 }, (_, i) => {
+    const [option, value] = options.slice(2 * i, 2 * i + 2);
+    return VARIANT_NAMES[option]?.(value) ?? `${option} ${value}`;
+  });
+  return [name, ...variants].join(", ");
 }
+
+const NAMES: Readonly<Record<string, string>> = {
+  "olora": "OLoRA",
+  "lora": "LoRA",
+  "full": "Full fine-tuning",
+  "pissa": "PiSSA",
+  "rslora": "rsLoRA",
+  "lora+": "LoRA+",
+};
+
+const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {
+  freeze: (factor) => `${factor} frozen`,
+  basis: (basis) => ["last", "permuted", "pivoted"].includes(basis) ? `${basis} columns` : `${basis} basis`,
+  balance: (d) => `balance ${d}`,
+  subtract: () => "nothing subtracted",
+  keep: () => "kept orthonormal",
+  norm: () => "A of OLoRA's norm",
+  ratio: (ratio) => `ratio ${ratio}`,
+};
 
 /** A learning rate as people write it: `3e-4`. */
 export function rateName(rate: number): string {

@@ -87,6 +87,21 @@ export async function qr(gpu: Gpu, w: Tensor, options: QrOptions = {}): Promise<
   return (await qrAll(gpu, [{ name: "w", w }], options))[0];
 }
 
+/**
+ * Replaces `b`, f32 `[m, r]` with r <= m, by the Q of its QR factorisation, without a wait: the QR retraction onto the
+ * Stiefel manifold. NaN stays NaN.
+ *
+ * Source: Absil, Mahony and Sepulchre 2008, "Optimization Algorithms on Matrix Manifolds", eq. (4.8).
+ */
+export function orthonormalize(gpu: Gpu, b: Tensor): void {
+  const columns = b.shape[1];
+  gpu.scope(() => {
+    const flags = gpu.tensor([1], "u32");
+    const [q] = factor(gpu, b, { columns, width: columns }, flags, 0);
+    gpu.copy(q, b);
+  });
+}
+
 function checkColumns(name: string, w: Tensor, { columns, full }: QrOptions): void {
   if (w.shape.length !== 2 || w.size === 0) {
     throw new RangeError(

@@ -93,7 +93,7 @@ export function checkTargets(operation: string, targets: ArrayLike<number>, v: n
 }
 
 /** Rows whose logits fit in `chunkBytes`, rounded to groups of rows of `x` that fill whole runs of 256 bytes. */
-function rowsOfChunk(n: number, d: number, v: number, chunkBytes: number): number {
+export function rowsOfChunk(n: number, d: number, v: number, chunkBytes: number): number {
   let group = 64;
   while (group > 1 && (group / 2 * d) % 64 === 0) group /= 2;
   return Math.min(n, Math.max(group, Math.floor(chunkBytes / (4 * v * group)) * group));

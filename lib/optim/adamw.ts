@@ -35,12 +35,15 @@ export class AdamW implements Disposable {
    * @param norms Element `settings.at` receives the gradients' global norm before clipping.
    */
   update(settings: Omit<AdamwSettings, "step">, norms: Tensor): void {
-    const { data, gradient } = this.#parameters;
+    const { data, gradient, stretches } = this.#parameters;
     normInto(this.#gpu, gradient, norms, { at: settings.at ?? 0 });
-    adamw(this.#gpu, { gradient, parameters: data, m: this.m, v: this.v, norm: norms }, {
-      ...settings,
-      step: ++this.step,
-    });
+    this.step++;
+    for (const { start, length, rate } of stretches) {
+      const part = (tensor: Tensor) => tensor.view([length], start);
+      const tensors = { gradient: part(gradient), parameters: part(data), m: part(this.m), v: part(this.v) };
+      const learningRate = rate * settings.learningRate;
+      adamw(this.#gpu, { ...tensors, norm: norms }, { ...settings, learningRate, step: this.step });
+    }
   }
 
   /** Frees the optimiser's memory. */

@@ -1,5 +1,6 @@
 import type { Adapter } from "../adapters/adapter.ts";
 import { attach } from "../adapters/attach.ts";
+import { methodOptionNames } from "../adapters/options.ts";
 import { saveAdapter } from "../adapters/save.ts";
 import { type Batch, batches, batchesInOrder } from "../datasets/batches.ts";
 import { type Dataset, loadDataset } from "../datasets/load.ts";
@@ -125,7 +126,7 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
 
 /** What `attach` is asked for; settings that are not given are those of the starting factors. */
 async function attachOptions(config: RunConfig) {
-  const { method, freeze, dropout, seed, init } = config;
+  const { method, dropout, seed, init } = config;
   let { rank, alpha, targets } = config;
   const start = init === undefined ? undefined : await readPeftAdapter(init);
   if (start) {
@@ -133,7 +134,17 @@ async function attachOptions(config: RunConfig) {
     rank ??= start.config.rank;
     targets ??= [...start.factors.keys()];
   }
-  const given = { method, rank, alpha, targets, freeze, dropout, seed, init: start?.factors };
+  const own = methodOptionNames.map((name) => [name, config[name]]);
+  const given = {
+    method,
+    rank,
+    alpha,
+    targets,
+    dropout,
+    seed,
+    init: start?.factors,
+    ...Object.fromEntries(own),
+  };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 

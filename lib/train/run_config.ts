@@ -1,14 +1,15 @@
+import type { MethodOptions } from "../adapters/options.ts";
 import type { Schedule } from "../optim/schedule.ts";
 
 /** A training as plain JSON: what `olora train`, a sweep and a notebook's Worker run. */
-export interface RunConfig {
+export interface RunConfig extends MethodOptions {
   /** Model: "tiny" or a folder. */
   readonly model: string;
   /** Training data, a path in one of the forms of `loadDataset`. */
   readonly data: string;
   /** Folder for adapter, metrics.jsonl and checkpoint; without it nothing is written. */
   readonly out?: string;
-  /** "olora", "lora" or "full". Default "olora". */
+  /** One of `methodNames`. Default "olora". */
   readonly method?: string;
   /** Rank. Default that of `init`, else 8. */
   readonly rank?: number;
@@ -16,8 +17,6 @@ export interface RunConfig {
   readonly alpha?: number;
   /** Layers to adapt. Default those of `init`, else q_proj and v_proj; for "full" all weights. */
   readonly targets?: string | readonly string[];
-  /** Factor that is not trained. */
-  readonly freeze?: "A" | "B";
   /** Dropout of the branch's input. Default 0. */
   readonly dropout?: number;
   /** PEFT folder with the starting factors. */
@@ -67,6 +66,12 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   alpha: true,
   targets: true,
   freeze: true,
+  basis: true,
+  balance: true,
+  subtract: true,
+  keep: true,
+  norm: true,
+  ratio: true,
   dropout: true,
   init: true,
   steps: true,

@@ -163,6 +163,7 @@ export class Trainer implements Disposable {
       adapter.training = undefined;
       const rate = learningRate * scheduleFactor(schedule, this.step, warmup, steps);
       optimizer.update({ learningRate: rate, weightDecay, clip, at: RING + at }, this.#ring);
+      adapter.afterUpdate();
       this.tokens += count;
       this.#pending.push({ step: this.step, learningRate: rate, tokens: this.tokens });
     });

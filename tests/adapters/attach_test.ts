@@ -17,7 +17,16 @@ const METHODS: AttachOptions[] = [
   { method: "olora", rank: 4, targets: "all-linear" },
   { method: "olora", rank: 2, alpha: 6, freeze: "A" },
   { method: "olora", rank: 2, freeze: "B", targets: ".*layers\\.1.*up_proj" },
+  ...(["last", "permuted", "pivoted", "random", "rows"] as const).map((basis) => (
+    { method: "olora", rank: 3, basis, targets: "all-linear" }
+  )),
+  { method: "olora", rank: 3, balance: 0.25 },
+  { method: "olora", rank: 3, keep: "orthonormal", alpha: 1 },
   { method: "lora", rank: 3, dropout: 0.3 },
+  { method: "lora", rank: 3, norm: "olora" },
+  { method: "rslora", rank: 3 },
+  { method: "lora+", rank: 3 },
+  { method: "pissa", rank: 3, alpha: 5, targets: "all-linear" },
   { method: "full" },
   { method: "full", targets: ["o_proj"] },
 ];
@@ -79,7 +88,10 @@ Deno.test("attach() refuses what cannot be, before anything is allocated", async
     [{ rank: 0 }, "rank 0: expected a whole number >= 1"],
     [{ rank: 1.5 }, "rank 1.5"],
     [{ alpha: NaN }, "alpha NaN"],
-    [{ method: "olara" }, 'Cannot use method "olara": expected one of olora, lora, full'],
+    [
+      { method: "olara" },
+      'Cannot use method "olara": expected one of olora, lora, rslora, lora+, pissa, full',
+    ],
     [{ targets: ["q_proj", "r_proj"] }, 'Cannot adapt "r_proj": no layer of that name'],
     [{ targets: "lm_head" }, 'Cannot adapt "lm_head"'],
     [{ dropout: 1 }, "dropout 1: expected 0 <= dropout < 1"],

@@ -31,11 +31,12 @@ export interface FixtureRun {
   init: string | null;
   /** Settings under the names of an experiment's config. */
   config: {
-    method: "olora" | "lora" | "full";
+    method: string;
     rank?: number;
     alpha?: number;
     targets?: "all-linear" | string[];
     freeze?: "A" | "B";
+    ratio?: number;
     steps: number;
     learningRate: number;
     schedule: "constant" | "cosine";
@@ -125,6 +126,11 @@ export function expected(model: FixtureModel): Promise<Expected> {
 /** The trainings of `model` by name. */
 export function runs(model: FixtureModel): Promise<Record<string, FixtureRun>> {
   return readFixture(`${model}/runs.json`);
+}
+
+/** Trainings of llama_tied by methods beside olora and lora. */
+export function variants(): Promise<Record<string, FixtureRun>> {
+  return readFixture("llama_tied/variants.json");
 }
 
 /** The batches that the trainings of `model` read, `accumulate` of them a step: `[batch][text][token]`. */

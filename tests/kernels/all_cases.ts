@@ -5,6 +5,7 @@ import { cases as rotary } from "./rotary_cases.ts";
 import { cases as embedding } from "./embedding_cases.ts";
 import { cases as embeddingBackward } from "./embedding_backward_cases.ts";
 import { cases as crossEntropy } from "./cross_entropy_cases.ts";
+import { cases as klDivergence } from "./kl_divergence_cases.ts";
 import { cases as attention } from "./attention_cases.ts";
 import { cases as attentionBackward } from "./attention_backward_cases.ts";
 import { cases as rmsNorm } from "./rms_norm_cases.ts";
@@ -25,6 +26,7 @@ export const allCases: readonly KernelCase[] = [
   ...embedding,
   ...embeddingBackward,
   ...crossEntropy,
+  ...klDivergence,
   ...attention,
   ...attentionBackward,
   ...rmsNorm,

@@ -18,11 +18,15 @@ import {
   modelFolder,
   oldFormFolder,
   runs,
+  variants,
 } from "../helpers/fixtures.ts";
 
 // What the project promises: losses of twenty training steps. Nats of a token are promised to 1e-4; logits of order
 // ten leave a third of that.
-const LOSSES = { lora: 2e-5, full: 2e-5, olora: 7e-5 };
+const LOSSES: Record<string, number> = {
+  ...{ "lora": 2e-5, "full": 2e-5, "olora": 7e-5 },
+  ...{ "rslora": 2e-5, "lora+": 2e-5, "pissa": 7e-5 },
+};
 const NORMS = 1e-4;
 const NLL = 3e-5;
 
@@ -42,7 +46,8 @@ for (const name of ["llama_tied", "llama_untied", "stories260k"] as const) {
     },
   });
 
-  for (const [which, run] of Object.entries(await runs(name))) {
+  const trainings = { ...await runs(name), ...(name === "llama_tied" ? await variants() : {}) };
+  for (const [which, run] of Object.entries(trainings)) {
     Deno.test({
       name: `Trainer gives PyTorch's losses for ${name}, ${which}`,
       ignore: folder === undefined,
@@ -89,12 +94,13 @@ async function train(
 ): Promise<{ records: StepRecord[]; submits: number; looks: number }> {
   const gpu = await testDevice();
   using model = await loadModel(folder, { gpu });
-  const { method, rank, alpha, targets, freeze } = run.config;
+  const { method, rank, alpha, targets, freeze, ratio } = run.config;
   const init = initFolder(name, run);
   using adapter = await attach(model, {
     method,
     ...(rank !== undefined && { rank, alpha: alpha!, targets: targets! }),
     ...(freeze && { freeze }),
+    ...(ratio && { ratio }),
     ...(init && { init: (await readPeftAdapter(init)).factors }),
   });
   assertEquals(adapter.trainable, run.trainable);

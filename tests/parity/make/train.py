@@ -107,16 +107,19 @@ def save_start(model, target, method):
 
 
 def run(folder, batches, init, learningRate, freeze=None, weightDecay=0.0, clip=0.0, schedule="constant", warmup=0,
-        accumulate=1, seed=0):
+        accumulate=1, seed=0, start=attach, make_optimizer=None):
     model = load_double(folder)
     if init is not None:
-        model = attach(model, init, seed)
+        model = start(model, init, seed)
     if freeze is not None:
         for key, weight in model.named_parameters():
             if f"lora_{freeze}." in key:
                 weight.requires_grad_(False)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learningRate, betas=(0.9, 0.999), eps=1e-8, weight_decay=weightDecay)
+    if make_optimizer is None:
+        optimizer = torch.optim.AdamW(trained, lr=learningRate, betas=(0.9, 0.999), eps=1e-8, weight_decay=weightDecay)
+    else:
+        optimizer = make_optimizer(model, learningRate)
     scheduler = None
     if schedule == "cosine":
         scheduler = get_cosine_schedule_with_warmup(optimizer, warmup, STEPS)
@@ -137,7 +140,7 @@ def run(folder, batches, init, learningRate, freeze=None, weightDecay=0.0, clip=
     return {
         "init": init,
         "config": {
-            **(INITS[init] if init else {"method": "full"}),
+            **(INITS.get(init, {}) if init else {"method": "full"}),
             **({"rank": RANK} if init else {}),
             **({"freeze": freeze} if freeze else {}),
             "steps": STEPS,
@@ -227,4 +230,5 @@ def main():
     )
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+import type { AdapterConfig } from "./adapter.ts";
+import { findMethod, METHODS } from "./methods.ts";
+
+/** Which r columns of W span the space of B₀. */
+export type Basis = "first" | "last" | "permuted" | "pivoted" | "random" | "rows";
+
+/** Options that only some methods take. */
+export interface MethodOptions {
+  /** The factor that is not trained, if any. */
+  readonly freeze?: "A" | "B";
+  /**
+   * olora: B₀ is an orthonormal basis of the first r columns of W (default), the last r, r drawn by the seed, or the r
+   * that column pivoting takes; "random": of no columns but a random one; "rows": QR of Wᵀ, so A₀ is orthonormal and
+   * spans the first r rows. The other factor is what W leaves: A₀ = B₀ᵀ W, or B₀ = W A₀ᵀ.
+   */
+  readonly basis?: Basis;
+  /** olora: d, which moves size between the factors, B₀ d and A₀ / d; the function stays. Default 1. */
+  readonly balance?: number;
+  /** olora: whether s B₀ A₀ is subtracted, so that training starts at the base. Default true. */
+  readonly subtract?: boolean;
+  /** olora: B is made orthonormal again after each update. */
+  readonly keep?: "orthonormal";
+  /** lora: A₀ of each layer is scaled to the Frobenius norm that olora's has. */
+  readonly norm?: "olora";
+  /** lora+: learning rate of B over that of A. Default 16. */
+  readonly ratio?: number;
+}
+
+interface Rule {
+  readonly expected: string;
+  allows(value: unknown): boolean;
+}
+
+const oneOf = (...values: readonly unknown[]): Rule => ({
+  expected: values.map((value) => JSON.stringify(value)).join(" or "),
+  allows: (value) => values.includes(value),
+});
+const positive: Rule = {
+  expected: "a number > 0",
+  allows: (value) => Number.isFinite(value) && (value as number) > 0,
+};
+
+const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
+  freeze: oneOf("A", "B"),
+  basis: oneOf("first", "last", "permuted", "pivoted", "random", "rows"),
+  balance: positive,
+  subtract: oneOf(true, false),
+  keep: oneOf("orthonormal"),
+  norm: oneOf("olora"),
+  ratio: positive,
+};
+
+/** Names of the options that only some methods take. */
+export const methodOptionNames: readonly (keyof MethodOptions)[] = Object.keys(
+  RULES,
+) as (keyof MethodOptions)[];
+
+/**
+ * `options` with the defaults filled in.
+ *
+ * @throws {RangeError} If a value, or a combination, makes no sense.
+ */
+export function resolveOptions(options: Partial<AdapterConfig>): AdapterConfig {
+  const {
+    method: name = "olora",
+    rank = 8,
+    alpha = rank,
+    targets = ["q_proj", "v_proj"],
+    dropout = 0,
+    seed = 0,
+  } = options;
+  const method = findMethod(name);
+  const refuse = (what: string, expected: string): never => {
+    throw new RangeError(`Cannot attach adapter with ${what}: expected ${expected}`);
+  };
+  if (!Number.isSafeInteger(rank) || rank < 1) refuse(`rank ${rank}`, "a whole number >= 1");
+  if (!Number.isFinite(alpha)) refuse(`alpha ${alpha}`, "a number");
+  if (!(dropout >= 0 && dropout < 1)) refuse(`dropout ${dropout}`, "0 <= dropout < 1");
+  if (!Number.isSafeInteger(seed) || seed < 0) refuse(`seed ${seed}`, "a whole number >= 0");
+  if (method.name === "full" && dropout) refuse(`dropout ${dropout}`, "0, as full fine-tuning has no branch");
+  const chosen: Record<string, unknown> = {};
+  for (const option of methodOptionNames) {
+    const value = options[option];
+    if (value === undefined) continue;
+    const what = `${option} ${JSON.stringify(value)}`;
+    if (!RULES[option].allows(value)) refuse(what, RULES[option].expected);
+    if (!method.takes.includes(option)) {
+      const takers = METHODS.filter(({ takes }) => takes.includes(option)).map(({ name }) => name).join(", ");
+      refuse(what, `none for method ${name}; it is an option of ${takers}`);
+    }
+    chosen[option] = value;
+  }
+  const config = { method: name, rank: name === "full" ? 0 : rank, alpha, targets, dropout, seed, ...chosen };
+  checkTogether(config, refuse);
+  return config;
+}
+
+function checkTogether(config: AdapterConfig, refuse: (what: string, expected: string) => never): void {
+  const { freeze, keep, basis, balance = 1, subtract } = config;
+  const method = findMethod(config.method);
+  if (freeze === "B" && method.startsAtZero) {
+    refuse('freeze "B"', `"A" or none, as ${method.name} starts with B = 0 and could learn nothing`);
+  }
+  if (!keep) return;
+  if (basis === "rows") {
+    refuse('keep "orthonormal" and basis "rows"', "a basis of columns, as B is what is kept");
+  }
+  if (balance !== 1) {
+    refuse(`keep "orthonormal" and balance ${balance}`, "balance 1, as B then is orthonormal");
+  }
+  if (freeze === "B") {
+    refuse('keep "orthonormal" and freeze "B"', "one of them, as a frozen B stays what it is");
+  }
+  if (subtract === false) refuse('keep "orthonormal" without subtraction', "subtract true");
+}
