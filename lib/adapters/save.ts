@@ -57,21 +57,16 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
   const { config, factors } = await readPeftAdapter(folder);
   const name = `${folder}/adapter_config.json`;
   const plainLora = config.rsLora ? "rslora" : "lora";
-  const known = config.init === "olora" && !config.rsLora
-    ? "olora"
-    : typeof config.init === "boolean"
-    ? plainLora
-    : undefined;
+  const own = ["olora", "pissa"].find((method) => method === config.init && !config.rsLora);
+  const known = own ?? (typeof config.init === "boolean" ? plainLora : undefined);
   const plain = Object.keys(config.rankPattern).length + Object.keys(config.alphaPattern).length === 0;
   if (!known || !plain) {
     throw new RangeError(
-      `Cannot attach ${name}: expected init_lora_weights true, or "olora" without rslora, and one rank and one alpha`,
+      `Cannot attach ${name}: expected init_lora_weights true, or "olora" or "pissa" without rslora, and one rank and one alpha`,
     );
   }
   const stored = await readTextIfAny(`${folder}/start/adapter_config.json`);
-  const start = known === "olora" && stored !== undefined
-    ? await readPeftAdapter(`${folder}/start`)
-    : undefined;
+  const start = own && stored !== undefined ? await readPeftAdapter(`${folder}/start`) : undefined;
   const adapter = await attach(model, {
     method: known,
     rank: config.rank,
@@ -79,7 +74,7 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     targets: [...factors.keys()],
     dropout: config.dropout,
     ...(start && { init: start.factors }),
-    ...(known !== "olora" && { init: factors }),
+    ...(!own && { init: factors }),
   });
   for (const [module, { a, b }] of factors) {
     model.gpu.write(adapter.parameters.get(`${module}.a`)!.value, a.bytes);
