@@ -48,8 +48,10 @@ export { type Dataset, type DatasetOptions, loadDataset } from "./lib/datasets/l
 export { loadMultipleChoice, type MultipleChoiceItem } from "./lib/datasets/multiple_choice.ts";
 export {
   type ChoiceScore,
+  type Divergence,
   type EvaluateOptions,
   type Loss,
+  meanDivergence,
   meanLoss,
   multipleChoice,
   perplexity,

@@ -24,7 +24,7 @@ const SMALLEST = 2 ** -500;
  *
  * Source: Hestenes 1958, "Inversion of matrices by biorthogonalization"; largest column first: de Rijk 1989, "A
  * one-sided Jacobi algorithm for computing the singular value decomposition on a vector computer"; Golub and Van Loan
- * 2013, §8.6.3.
+ * 2013, §8.6.
  *
  * @param w W, row-major `[m, n]`.
  * @throws {RangeError} If the shape is empty or is not that of `w`, or W holds NaN or infinity.

@@ -1,6 +1,7 @@
 import { crossEntropyRule } from "../autograd/rules.ts";
 import { constant, Tape, type Variable } from "../autograd/tape.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { klDivergence } from "../ops/kl_divergence.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { checkTargets } from "../ops/cross_entropy.ts";
 import { checkIds, type EmbeddingPlan, embeddingPlan } from "../ops/embedding.ts";
@@ -62,10 +63,30 @@ export function negativeLogLikelihood(
   options: { scale?: number; changes?: Changes } = {},
 ): Variable {
   const { changes, scale = 1 } = options;
+  const { hidden, head } = run(tape, model, batch, changes);
+  return tape.apply(crossEntropyRule, [hidden, head], { targets: batch.targets, scale })[0];
+}
+
+/**
+ * Records the divergence KL(p ‖ q) of each position of `batch` from the model's own predictions p to those under
+ * `changes`, q; f32 `[b t]` in nats, 0 where nothing is scored.
+ *
+ * @param tape Takes the operations of both runs; no gradient flows through the divergence.
+ */
+export function divergence(tape: Tape, model: Model, batch: DeviceBatch, changes?: Changes): Tensor {
+  const [p, q] = [run(tape, model, batch), run(tape, model, batch, changes)]
+    .map(({ hidden, head }) => ({ x: hidden.value, head: head.value }));
+  return klDivergence(model.gpu, p, q, batch.targets);
+}
+
+/** Runs the decoder; its last hidden states, and the head as f32. */
+function run(tape: Tape, model: Model, batch: DeviceBatch, changes?: Changes) {
   const hidden = decode(tape, model, batch, changes);
   const head = headWeight(model, changes);
-  const dense = head.value.dtype === "f32" ? head : constant(effectiveWeight(model.gpu, head.value));
-  return tape.apply(crossEntropyRule, [hidden, dense], { targets: batch.targets, scale })[0];
+  return {
+    hidden,
+    head: head.value.dtype === "f32" ? head : constant(effectiveWeight(model.gpu, head.value)),
+  };
 }
 
 /** Options of `score`. */

@@ -3,7 +3,14 @@ import { collate } from "../datasets/batches.ts";
 import type { MultipleChoiceItem } from "../datasets/multiple_choice.ts";
 import type { Changes } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
-import { negativeLogLikelihood, type TokenBatch, uploadBatch } from "../nn/score.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import {
+  type DeviceBatch,
+  divergence,
+  negativeLogLikelihood,
+  type TokenBatch,
+  uploadBatch,
+} from "../nn/score.ts";
 import { sumInto } from "../ops/sum.ts";
 
 /** A mean loss and what it is the mean of. */
@@ -30,7 +37,52 @@ export async function meanLoss(
   batches: Iterable<TokenBatch & { readonly count: number }>,
   options: EvaluateOptions = {},
 ): Promise<Loss> {
-  const changes = options.changes === undefined ? model.changes : options.changes ?? undefined;
+  return await meanOf(model, batches, (tape, batch) => {
+    const changes = changesOf(model, options);
+    return negativeLogLikelihood(tape, model, batch, changes ? { changes } : {}).value;
+  });
+}
+
+/** A mean divergence and what it is the mean of. */
+export interface Divergence {
+  /** Nats per predicted token. */
+  readonly mean: number;
+  /** Predicted tokens. */
+  readonly tokens: number;
+}
+
+/**
+ * Mean Kullback–Leibler divergence KL(base ‖ tuned) over the predicted tokens of `batches`: how far what is attached to
+ * the model moved its predictions from the base's, whichever tokens follow. Exactly 0 of an adapter that computes what
+ * the base computes, as `attach` leaves it. Of both runs' logits a chunk is held at a time.
+ *
+ * Source: `klDivergence`. The direction is our own choice: the expectation is over what the base would say, so what the
+ * tuned model no longer says counts most.
+ *
+ * @returns The mean, NaN where nothing is predicted.
+ */
+export async function meanDivergence(
+  model: Model,
+  batches: Iterable<TokenBatch & { readonly count: number }>,
+  options: EvaluateOptions = {},
+): Promise<Divergence> {
+  return await meanOf(
+    model,
+    batches,
+    (tape, batch) => divergence(tape, model, batch, changesOf(model, options)),
+  );
+}
+
+function changesOf(model: Model, { changes }: EvaluateOptions): Changes | undefined {
+  return changes === undefined ? model.changes : changes ?? undefined;
+}
+
+/** The mean over predicted tokens of what `record` makes of each batch, f32 `[b t]`, read once. */
+async function meanOf(
+  model: Model,
+  batches: Iterable<TokenBatch & { readonly count: number }>,
+  record: (tape: Tape, batch: DeviceBatch) => Tensor,
+): Promise<{ mean: number; tokens: number }> {
   const { gpu } = model;
   const sums: number[] = [];
   let tokens = 0;
@@ -39,9 +91,7 @@ export async function meanLoss(
   all.forEach((batch, at) => {
     gpu.scope(() => {
       using tape = new Tape(gpu);
-      const uploaded = uploadBatch(model, batch);
-      const nll = negativeLogLikelihood(tape, model, uploaded, changes ? { changes } : {});
-      sumInto(gpu, nll.value, totals, { at });
+      sumInto(gpu, record(tape, uploadBatch(model, batch)), totals, { at });
     });
     gpu.flush();
     tokens += batch.count;
@@ -81,7 +131,7 @@ export async function multipleChoice(
   options: EvaluateOptions & { batchRows?: number } = {},
 ): Promise<ChoiceScore> {
   const { batchRows = 64 } = options;
-  const changes = options.changes === undefined ? model.changes : options.changes ?? undefined;
+  const changes = changesOf(model, options);
   const rows = items.flatMap(({ choices }) => choices);
   const scores: number[] = [];
   for (let first = 0; first < rows.length; first += batchRows) {
