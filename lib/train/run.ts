@@ -62,7 +62,10 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   }
   for (const [kernel, variant] of stored?.variants ?? []) gpu.variants.set(kernel, variant);
   settleVariants(gpu);
-  using loaded = control.model ? undefined : await loadModel(config.model, { gpu });
+  const { permutation } = config;
+  using loaded = control.model
+    ? undefined
+    : await loadModel(config.model, { gpu, ...(permutation !== undefined && { permutation }) });
   const model = control.model ?? loaded!;
   const evaluate = await evaluation(config, model);
   const dataset = await datasetOf(config.data, config, model);

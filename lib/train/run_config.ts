@@ -5,6 +5,11 @@ import type { Schedule } from "../optim/schedule.ts";
 export interface RunConfig extends MethodOptions {
   /** Model: "tiny" or a folder. */
   readonly model: string;
+  /**
+   * Seed of an order of the base's features, which changes nothing but what "first columns" means (`randomPermutations`);
+   * what is trained then fits that order alone. Default: as stored.
+   */
+  readonly permutation?: number;
   /** Training data, a path in one of the forms of `loadDataset`. */
   readonly data: string;
   /** Folder for adapter, metrics.jsonl and checkpoint; without it nothing is written. */
@@ -59,6 +64,7 @@ export interface EvaluationConfig {
 
 const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   model: true,
+  permutation: true,
   data: true,
   out: true,
   method: true,
@@ -112,6 +118,7 @@ export function checkRunConfig(config: RunConfig): void {
       `Cannot train with ${name} ${JSON.stringify(value)}: expected a whole number >= ${least}`,
     );
   };
+  whole("permutation", config.permutation, 0);
   whole("batchSize", config.batchSize, 1);
   whole("seqLen", config.seqLen, 1);
   whole("checkpointEvery", config.checkpointEvery, 0);
