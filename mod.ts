@@ -16,6 +16,7 @@ export type { AdapterInfo, AdapterPreference } from "./lib/gpu/preference.ts";
 export { Tensor } from "./lib/gpu/tensor.ts";
 export { type NamedMatrix, requireFinite } from "./lib/linalg/finite.ts";
 export { qr, qrAll, type QrOptions, type QrResult } from "./lib/linalg/qr.ts";
+export { type LanczosOptions, type LargestEigenvalue, largestEigenvalue } from "./lib/linalg/lanczos.ts";
 export { type Svd, svd } from "./lib/linalg/svd.ts";
 export type { DecoderConfig } from "./lib/io/model_config.ts";
 export type { Tokenizer } from "./lib/io/tokenizer.ts";
@@ -64,6 +65,7 @@ export {
 } from "./lib/train/checkpoint.ts";
 export { type Cost, type Horizon, planHorizon } from "./lib/experiments/plan.ts";
 export { literalResidual } from "./lib/experiments/residual.ts";
+export { type Sharpness, sharpness, type SharpnessOptions } from "./lib/experiments/sharpness.ts";
 export { Laboratory, type MeasuredRun, type Measures } from "./lib/experiments/measure.ts";
 export { expand, sweep, type SweepConfig, type SweepEvent, type SweepRun } from "./lib/experiments/sweep.ts";
 export type { EvaluationConfig, RunConfig } from "./lib/train/run_config.ts";
