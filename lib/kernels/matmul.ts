@@ -24,19 +24,24 @@ export interface ShareOptions {
   bByK: boolean;
   /** Whether c is added to. */
   accumulate: boolean;
+  /** Whether c is stored `[n, m]`. */
+  turned: boolean;
 }
 
 /** Subgroups hand round the elements of A; for software adapters. */
-export function matmulShare({ lanes, rows, columns, aByK, bByK, accumulate }: ShareOptions): KernelSpec {
+export function matmulShare(options: ShareOptions): KernelSpec {
+  const { lanes, rows, columns, aByK, bByK, accumulate, turned } = options;
   const consts = {
     LANES: lanes,
     TM: rows,
     TN: columns / 4,
     STEP: 4,
     A_LOADS: rows / lanes,
+    QUADS: rows / 4,
     A_BY_K: Number(aByK),
     B_BY_K: Number(bByK),
     ACCUMULATE: Number(accumulate),
+    C_TURNED: Number(turned),
   };
   return once("matmul_share", consts, (name) => ({
     name,
@@ -44,10 +49,7 @@ export function matmulShare({ lanes, rows, columns, aByK, bByK, accumulate }: Sh
     consts,
     storage: ["read", "read", "read_write"],
     features: ["subgroups"],
-    uniforms: [["m", "u32"], ["n", "u32"], ["k", "u32"], ["c_row", "u32"], ["c_column", "u32"], [
-      "scale",
-      "f32",
-    ]],
+    uniforms: [["m", "u32"], ["n", "u32"], ["k", "u32"], ["scale", "f32"]],
     workgroups: ({ m, n, batch }) => [Math.ceil(n / (lanes * columns)), Math.ceil(m / rows), batch],
   }));
 }

@@ -7,15 +7,16 @@
 //
 // Grid      dispatch (⌈n / (4·LANES·TN)⌉, ⌈m / TM⌉, batch).
 // Bindings  1 a f32 [batch, m, k], A_BY_K: [batch, k, m]   2 b f32 [batch, n, k], B_BY_K: [batch, k, n]
-//           3 c f32, element (row, column) at row · c_row + column · c_column
-// Needs     multiples of 4: n, and each operand's inner axis.
+//           3 c f32 [batch, m, n], C_TURNED: [batch, n, m]
+// Needs     multiples of 4: n, each operand's inner axis, and c's.
 // Consts    LANES subgroup size; TM rows, a multiple of LANES and of 4; TN vec4 columns a lane; STEP = 4;
-//           A_LOADS = TM / LANES; A_BY_K, B_BY_K 1 where k is the operand's outer axis; ACCUMULATE 0 or 1
-struct Uniforms { m: u32, n: u32, k: u32, c_row: u32, c_column: u32, scale: f32 }
+//           A_LOADS = TM / LANES; QUADS = TM / 4; A_BY_K, B_BY_K 1 where k is the operand's outer axis;
+//           ACCUMULATE, C_TURNED 0 or 1
+struct Uniforms { m: u32, n: u32, k: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 // vec4 `i` of the TM × 4 block of A at (row, k): four k of row i, or four rows of one k.
 fn load_a(z: u32, row: u32, k: u32, i: u32) -> vec4f {
@@ -34,7 +35,7 @@ fn load_b(z: u32, k: u32, column: u32, s: u32) -> vec4f {
   return b[(z * u.n + column + s) * (u.k / 4) + k / 4];
 }
 
-fn store(at: u32, sum: f32) {
+fn store(at: u32, sum: vec4f) {
   if (ACCUMULATE == 1) { c[at] += u.scale * sum; } else { c[at] = u.scale * sum; }
 }
 
@@ -69,12 +70,27 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
       }
     }
   }
-  for (var i = 0u; i < TM; i++) {
-    if (row + i < u.m) {
-      for (var j = 0u; j < TN; j++) {
-        if (column + 4 * LANES * j < u.n) {
-          let at = tile.z * u.m * u.n + (row + i) * u.c_row + (column + 4 * LANES * j) * u.c_column;
-          for (var s = 0u; s < STEP; s++) { store(at + s * u.c_column, acc[i * TN + j][s]); }
+  if (C_TURNED == 1) {
+    for (var i = 0u; i < QUADS; i++) {
+      if (row + 4 * i < u.m) {
+        for (var j = 0u; j < TN; j++) {
+          if (column + 4 * LANES * j < u.n) {
+            let t = transpose(mat4x4f(
+              acc[4 * i * TN + j], acc[(4 * i + 1) * TN + j], acc[(4 * i + 2) * TN + j], acc[(4 * i + 3) * TN + j],
+            ));
+            let at = (tile.z * u.n + column + 4 * LANES * j) * (u.m / 4) + row / 4 + i;
+            for (var s = 0u; s < STEP; s++) { store(at + s * (u.m / 4), t[s]); }
+          }
+        }
+      }
+    }
+  } else {
+    for (var i = 0u; i < TM; i++) {
+      if (row + i < u.m) {
+        for (var j = 0u; j < TN; j++) {
+          if (column + 4 * LANES * j < u.n) {
+            store((tile.z * u.m + row + i) * (u.n / 4) + column / 4 + LANES * j, acc[i * TN + j]);
+          }
         }
       }
     }

@@ -116,29 +116,32 @@ function runShare(gpu: Gpu, product: Product, most: number, columns: number): vo
   const width = lanes(gpu);
   const rows = product.accumulate ? Math.min(most, 16) : most;
   const [best] = orientations(product, rows, width * columns)
-    .filter(({ m, n, k, aByK, bByK }) => n % 4 === 0 && (aByK ? m : k) % 4 === 0 && (bByK || k % 4 === 0));
+    .filter(({ m, n, k, aByK, bByK, turned }) =>
+      n % 4 === 0 && (aByK || turned ? m % 4 === 0 : true) && ((aByK && bByK) || k % 4 === 0)
+    );
   if (!best) return runOwn(gpu, product);
-  const { m, n, k, batch, a, b, c, aByK, bByK, accumulate, scale, cRow, cColumn } = best;
-  const spec = matmulShare({ lanes: width, rows, columns, aByK, bByK, accumulate });
-  gpu.run(spec, [a, b, c], { m, n, k, batch, c_row: cRow, c_column: cColumn, scale });
+  const { m, n, k, batch, a, b, c, aByK, bByK, accumulate, scale, turned } = best;
+  const spec = matmulShare({ lanes: width, rows, columns, aByK, bByK, accumulate, turned });
+  gpu.run(spec, [a, b, c], { m, n, k, batch, scale });
 }
 
 function runOwn(gpu: Gpu, product: Product): void {
   const [best] = orientations(product, 32, 64);
-  const { m, n, k, batch, aByK, bByK, a, b, c, accumulate, scale, cRow, cColumn } = best;
+  const { m, n, k, batch, aByK, bByK, a, b, c, accumulate, scale, turned } = best;
   gpu.run(matmulOwn(), [a, b, c], {
-    ...{ m, n, k, batch, accumulate: Number(accumulate), scale, c_row: cRow, c_column: cColumn },
+    ...{ m, n, k, batch, accumulate: Number(accumulate), scale },
+    ...{ c_row: turned ? 1 : n, c_column: turned ? m : 1 },
     ...{ a_row: aByK ? 1 : k, a_k: aByK ? m : 1, b_k: bByK ? n : 1, b_column: bByK ? 1 : k },
   });
 }
 
 /** C = A B and Cᵀ = Bᵀ Aᵀ are the same product: both, first the one that leaves less of its tiles empty. */
 function orientations(product: Product, rows: number, columns: number) {
-  const plain = { ...product, cRow: product.n, cColumn: 1 };
+  const plain = { ...product, turned: false };
   const swapped = {
     ...product,
     ...{ m: product.n, n: product.m, a: product.b, b: product.a, aByK: product.bByK, bByK: product.aByK },
-    ...{ cRow: 1, cColumn: product.n },
+    turned: true,
   };
   const tiles = ({ m, n }: Product) => Math.ceil(m / rows) * Math.ceil(n / columns);
   return tiles(swapped) < tiles(plain) ? [swapped, plain] : [plain, swapped];
