@@ -67,7 +67,9 @@ export { type Cost, type Horizon, planHorizon } from "./lib/experiments/plan.ts"
 export { literalResidual } from "./lib/experiments/residual.ts";
 export { type Sharpness, sharpness, type SharpnessOptions } from "./lib/experiments/sharpness.ts";
 export { Laboratory, type MeasuredRun, type Measures } from "./lib/experiments/measure.ts";
-export { expand, sweep, type SweepConfig, type SweepEvent, type SweepRun } from "./lib/experiments/sweep.ts";
+export type { Part } from "./lib/experiments/parts.ts";
+export { expand, sweep } from "./lib/experiments/sweep.ts";
+export type { SweepConfig, SweepControl, SweepEvent, SweepRun } from "./lib/experiments/sweep.ts";
 export type { EvaluationConfig, RunConfig } from "./lib/train/run_config.ts";
 export { type LoopOptions, train } from "./lib/train/loop.ts";
 export { AdamW } from "./lib/optim/adamw.ts";

@@ -41,6 +41,11 @@ export class Arguments {
     return this.#values.get(name) as number | undefined;
   }
 
+  /** Whether `name` was given. */
+  has(name: string): boolean {
+    return this.#values.has(name);
+  }
+
   /** Whether the flag `name` was given. */
   flag(name: string): boolean {
     return this.#values.get(name) === true;

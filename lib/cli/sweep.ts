@@ -1,46 +1,86 @@
-import { expand, sweep as makeRuns, type SweepConfig, type SweepRun } from "../experiments/sweep.ts";
+import { STOPPED } from "../experiments/array.ts";
+import { describeCost } from "../experiments/cost.ts";
+import { parsePart, partFile, readRows } from "../experiments/parts.ts";
+import { describeRun, expand, sweep as makeRuns, type SweepConfig } from "../experiments/sweep.ts";
 import { readJson } from "../io/json_file.ts";
+import type { Arguments } from "./args.ts";
 import { type Command, interruption, openGpu, progressBar, StoppedError } from "./command.ts";
+import { SLURM_OPTIONS, sweepOnSlurm } from "./slurm.ts";
 
 /** `olora sweep`: makes all runs of a grid that have no row yet. */
 export const sweep: Command = {
   summary: "a grid of runs, one row each; goes on where it was",
-  usage: "CONFIG",
-  options: {},
+  usage: "CONFIG [--part I/N | --slurm]",
+  options: {
+    part: {
+      type: "text",
+      value: "I/N",
+      help: "only part I of N of the runs, beside other processes; a sweep of all gathers the rows",
+    },
+    slurm: {
+      type: "flag",
+      help: "as a Slurm job array, a part a task; the same command goes on, and gathers the rows",
+    },
+    ...SLURM_OPTIONS,
+  },
   positionals: 1,
 
   async run(args, output) {
     const path = args.positionals[0];
+    checkOptions(args);
+    const part = args.text("part") === undefined ? undefined : parsePart(args.required("part"));
     const config = await readSweep(path);
     const runs = expand(config);
+    if (args.flag("slurm")) return await sweepOnSlurm(path, config, runs, args, output);
     using gpu = await openGpu(output);
     using signal = interruption(() => output.note("\nStopping after this update."));
     const bar = progressBar();
-    output.note(`${runs.length} runs, rows in ${config.rows}`);
-    let [done, made, failed] = [0, 0, 0];
+    const before = (await readRows(config.rows)).filter(({ device }) => device === gpu.info.name);
+    output.note(
+      part
+        ? `part ${args.text("part")} of ${runs.length} runs, rows in ${partFile(config.work, part)}`
+        : `${runs.length} runs, rows in ${config.rows}`,
+    );
+    let [done, total, made, failed] = [0, 0, 0, 0];
     let resumedAt: number | undefined;
-    for await (
-      const { done: now, run, event, row } of makeRuns(config, runs, { gpu, stopped: signal.stopped })
-    ) {
-      resumedAt ??= now - Number(row !== undefined);
+    const sweeping = makeRuns(config, runs, {
+      gpu,
+      stopped: signal.stopped,
+      ...(part && { part }),
+      onStart: (own, left) => {
+        [done, total, resumedAt] = [own - left.length, own, own - left.length];
+        output.note(describeCost(left, before));
+      },
+    });
+    for await (const { done: now, run, event, row, isElsewhere } of sweeping) {
       done = now;
       made += Number(row !== undefined);
       failed += Number(row?.diverged ?? false);
-      const part = event ? event.step / event.steps : 0;
-      bar.update({ done: now + part, total: runs.length, resumedAt, label: describe(run), unit: "runs" });
+      const share = event ? event.step / event.steps : 0;
+      const label = `${describeRun(run)}${isElsewhere ? " (made by another process)" : ""}`;
+      bar.update({ done: now + share, total, ...(resumedAt && { resumedAt }), label, unit: "run" });
     }
     bar.finish();
-    if (signal.stopped()) {
+    if (signal.stopped() && done < total) {
       throw new StoppedError(
-        `Cannot finish: stopped with ${done} of ${runs.length} runs done; the same command goes on`,
+        `Cannot finish: ${STOPPED} ${done} of ${total} runs done; the same command goes on`,
       );
     }
-    output.say(
-      `${runs.length} runs, ${made} of them made now, ${failed} of these diverged; rows in ${config.rows}`,
-    );
-    return { runs: runs.length, made, diverged: failed, rows: config.rows, device: gpu.info.name };
+    const rows = part ? `the same command without --part gathers the rows` : `rows in ${config.rows}`;
+    output.say(`${total} runs, ${made} of them made now, ${failed} of these diverged; ${rows}`);
+    return { runs: total, made, diverged: failed, rows: config.rows, device: gpu.info.name };
   },
 };
+
+/** @throws {RangeError} If options exclude each other. */
+function checkOptions(args: Arguments): void {
+  if (!args.flag("slurm")) {
+    const lone = Object.keys(SLURM_OPTIONS).find((name) => args.has(name));
+    if (lone !== undefined) throw new RangeError(`Cannot use --${lone}: expected --slurm with it`);
+  } else if (args.has("part")) {
+    throw new RangeError("Cannot use --part with --slurm: expected one of them, as --slurm makes the parts");
+  }
+}
 
 /**
  * Reads a sweep's configuration; paths in it become paths from here.
@@ -84,8 +124,4 @@ function located(settings: Readonly<Record<string, unknown>>, from: (path: strin
     return isPath ? from(value) : value;
   };
   return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, place(name, value)]));
-}
-
-function describe({ method, learningRate, seed, rank }: SweepRun): string {
-  return `${method}${rank ? ` r ${rank}` : ""} ${learningRate} seed ${seed}`;
 }

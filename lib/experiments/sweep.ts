@@ -1,13 +1,12 @@
 import { VERSION } from "../core/version.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { appendLine, readJsonl } from "../io/jsonl.ts";
-import { openModelTensors } from "../io/model_tensors.ts";
-import { resolveModel } from "../io/model_folder.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { settleVariants } from "../ops/variants.ts";
 import { runIdentity } from "../train/run_config.ts";
 import type { RunEvent } from "../train/run_event.ts";
+import { identify } from "./identity.ts";
 import { Laboratory, type MeasuredRun, type Measures } from "./measure.ts";
+import { addRows, gather, type Part, partFile, readPartRows, readRows, runsOfPart } from "./parts.ts";
 
 /** A grid of runs, as its JSON file says it; paths are relative to that file. */
 export interface SweepConfig {
@@ -65,120 +64,120 @@ export interface SweepEvent {
   readonly total: number;
   /** The run at hand and its last event. */
   readonly run: SweepRun;
-  /** Its last event; absent when it is finished. */
+  /** Its last event; absent when it is finished, or made elsewhere. */
   readonly event?: RunEvent;
-  /** The finished run. */
+  /** The finished run, if it was made here. */
   readonly row?: MeasuredRun;
+  /** Another process makes it. */
+  readonly isElsewhere?: boolean;
+}
+
+/** How a sweep is carried out. */
+export interface SweepControl {
+  /** Device to run on, which stays open. */
+  readonly gpu: Gpu;
+  /** Asked between updates. */
+  stopped(): boolean;
+  /** Makes only this part of the runs, beside other processes; their rows are gathered by a sweep of all. */
+  readonly part?: Part;
+  /** Hears, before the first run, how many runs there are to see to and which of them have no row yet. */
+  onStart?(total: number, left: readonly SweepRun[]): void;
 }
 
 /**
  * Makes the runs that have no row yet, one after the other, and appends a row for each.
  *
  * A run is known by a hash of its settings, the contents of all files that it reads, the kit's version, the device and
- * its kernel variants; where the files lie does not matter. One that was stopped goes on from its checkpoint; a row is whole or absent, and never doubled, since
- * it is looked for before a run and appended as one synced line after it.
+ * its kernel variants; where the files lie does not matter. One that was stopped goes on from its checkpoint; a row is
+ * whole or absent, and never doubled, since it is looked for before a run and appended as one synced line after it.
+ *
+ * Several processes may share a sweep: a run that another one makes is waited for. A part's rows go to a file of its
+ * own, which in the end has a row for each of its runs; a sweep without `part` first gathers those of all parts.
  */
 export async function* sweep(
   config: SweepConfig,
   runs: readonly SweepRun[],
-  control: { gpu: Gpu; stopped(): boolean },
+  control: SweepControl,
 ): AsyncGenerator<SweepEvent> {
-  const { gpu, stopped } = control;
-  settleVariants(gpu);
-  await Deno.mkdir(config.work, { recursive: true });
-  using lock = await Deno.open(`${config.work}/lock`, { create: true, write: true });
-  if (!await lock.tryLock(true)) {
-    throw new RangeError(`Cannot sweep with ${config.work}: another process uses it`);
-  }
-  const place = `${gpu.info.name} ${JSON.stringify([...gpu.variants].sort())} ${VERSION}`;
-  const rows = await readJsonl(config.rows, { dropUnfinished: true }).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  });
-  const finished = new Set(rows.map(({ value }) => (value as MeasuredRun).run));
-  const contents = new Map<string, Promise<string>>();
-  const content = (path: string) => {
-    if (!contents.has(path)) contents.set(path, Deno.readFile(path).then(sha256, ifMissing));
-    return contents.get(path)!;
-  };
-  let done = 0;
+  const { gpu, stopped, part } = control;
+  const place = { device: gpu.info.name, variants: settleVariants(gpu), version: VERSION };
+  const identities = await identify(runs, config.measures);
+  const hashes = await identities.hashes(place);
+  const numbers = part ? runsOfPart(runs.length, part) : runs.map((_, i) => i);
+  const total = numbers.length;
+  const mine = new Set(numbers.map((i) => hashes[i]));
+  const file = part ? partFile(config.work, part) : config.rows;
+  const known = async () => [...await readRows(config.rows), ...await readPartRows(config.work)];
+  for (const folder of ["parts", "locks"]) await Deno.mkdir(`${config.work}/${folder}`, { recursive: true });
+  if (!part) await gather(config, identities);
+  const rows = (await known()).filter(({ run }) => mine.has(run));
+  if (part) await addRows(file, rows, config.work);
+  const finished = new Set(rows.map(({ run }) => run));
+  control.onStart?.(total, numbers.filter((i) => !finished.has(hashes[i])).map((i) => runs[i]));
+  let done = finished.size;
   let model: Model | undefined;
   let laboratory: Laboratory | undefined;
   try {
-    const known = await Promise.all(runs.map(async (run) => {
-      const files = await filesOf(run, config.measures);
-      const parts = [runIdentity(withoutPaths(run)), ...await Promise.all(files.map(content)), place];
-      return { run, hash: (await sha256(new TextEncoder().encode(parts.join("\n")))).slice(0, 16) };
-    }));
-    done = known.filter(({ hash }) => finished.has(hash)).length;
-    for (const { run, hash } of known) {
+    for (const i of numbers) {
+      const [run, hash] = [runs[i], hashes[i]];
       if (finished.has(hash)) continue;
+      const [out, lockPath] = [`${config.work}/${hash}`, `${config.work}/locks/${hash}`];
+      using lock = await Deno.open(lockPath, { create: true, write: true });
+      while (!stopped() && !await lock.tryLock(true)) {
+        yield { done, total, run, isElsewhere: true };
+        await new Promise((resolve) => setTimeout(resolve, 250));
+      }
       if (stopped()) return;
-      if (model?.source.name !== run.model) {
+      const found = (await known()).find((row) => row.run === hash);
+      if (!found && model?.source.name !== run.model) {
         model?.[Symbol.dispose]();
         model = await loadModel(run.model, { gpu });
         laboratory = new Laboratory(model, config.measures);
       }
-      const events: RunEvent[] = [];
-      const out = `${config.work}/${hash}`;
-      const measuring = laboratory!.measure(hash, { ...run, out }, {
-        stopped,
-        resume: true,
-        onEvent: (event) => events.push(event),
-      });
       let row: MeasuredRun | undefined;
-      let over = false;
-      const ended = measuring.then((made) => [row, over] = [made, true], (error) => {
-        over = true;
-        throw error;
-      });
-      while (!over) {
-        await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 250))]);
-        const event = events.splice(0).at(-1);
-        if (event && !over) yield { done, total: runs.length, run, event };
+      if (!found) {
+        const making = make(laboratory!, hash, { ...run, out }, stopped);
+        let next = await making.next();
+        for (; !next.done; next = await making.next()) yield { done, total, run, event: next.value };
+        if (!next.value) return;
+        row = { ...next.value, config: run };
       }
-      await ended;
-      if (!row) return;
-      appendLine(config.rows, { ...row, config: run });
-      await Deno.remove(out, { recursive: true }).catch(() => {});
-      yield { done: ++done, total: runs.length, run, row: { ...row, config: run } };
+      await addRows(file, [found ?? row!], config.work);
+      for (const left of [out, lockPath]) await Deno.remove(left, { recursive: true }).catch(() => {});
+      yield { done: ++done, total, run, ...(row && { row }) };
     }
   } finally {
     model?.[Symbol.dispose]();
   }
 }
 
-/** The settings of a run with the paths taken out, whose contents stand for them. */
-function withoutPaths(run: SweepRun): SweepRun {
-  const { init: _, evaluation, ...rest } = run;
-  return { ...rest, model: "", data: "", ...(evaluation && { evaluation: { ...evaluation, data: "" } }) };
+/** Makes one run; gives its latest event now and then, and at the end its row, or undefined if it was stopped. */
+async function* make(
+  laboratory: Laboratory,
+  hash: string,
+  config: SweepRun,
+  stopped: () => boolean,
+): AsyncGenerator<RunEvent, MeasuredRun | undefined> {
+  const events: RunEvent[] = [];
+  let over = false;
+  const measuring = laboratory.measure(hash, config, {
+    stopped,
+    resume: true,
+    onEvent: (event) => events.push(event),
+  }).finally(() => over = true);
+  while (!over) {
+    await Promise.race([measuring, new Promise((resolve) => setTimeout(resolve, 250))]);
+    const event = events.splice(0).at(-1);
+    if (event && !over) yield event;
+  }
+  return await measuring;
 }
 
-/** All files that a run reads: what it trains and is measured on, the model's, and the starting factors. */
-async function filesOf(run: SweepRun, measures: Measures): Promise<string[]> {
-  const folder = await resolveModel(run.model);
-  using weights = await openModelTensors(folder);
-  const init = ["adapter_config.json", "adapter_model.safetensors"].map((name) => `${run.init}/${name}`);
-  return [
-    ...[run.data, run.evaluation?.data ?? run.data],
-    ...Object.keys(measures).sort().map((name) => measures[name as keyof Measures]!),
-    ...[`${folder}/config.json`, ...weights.paths, `${folder}/tokenizer.json`],
-    ...(run.init === undefined ? [] : init),
-  ];
+/** A run in a few words, for people. */
+export function describeRun({ method, learningRate, seed, rank }: SweepRun): string {
+  return `${method}${rank ? ` r ${rank}` : ""} ${learningRate} seed ${seed}`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function ifMissing(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "none";
-  throw error;
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return [...new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))].map((b) =>
-    b.toString(16).padStart(2, "0")
-  )
-    .join("");
 }

@@ -1,0 +1,97 @@
+import { resolveModel } from "../io/model_folder.ts";
+import { openModelTensors } from "../io/model_tensors.ts";
+import { runIdentity } from "../train/run_config.ts";
+import type { MeasuredRun, Measures } from "./measure.ts";
+
+/** Where and by which code a run is made, as its row records it. */
+export type Place = Pick<MeasuredRun, "device" | "variants" | "version">;
+
+/**
+ * Tells the runs of a sweep apart, on every machine alike: by their settings and by the contents of all files that they
+ * read, wherever these lie. The hash that a row carries adds where the run was made, since other devices, kernel
+ * variants and versions give other numbers.
+ */
+export class RunIdentities {
+  readonly #keys: readonly string[];
+  readonly #hashes = new Map<string, Promise<string[]>>();
+
+  /** Use {@linkcode identify}. */
+  constructor(keys: readonly string[]) {
+    this.#keys = keys;
+  }
+
+  /** The hash of each run when it is made there. */
+  hashes({ device, variants, version }: Place): Promise<string[]> {
+    const place = `${device} ${JSON.stringify(Object.entries(variants).sort())} ${version}`;
+    if (!this.#hashes.has(place)) {
+      const hashes = this.#keys.map(async (key) => (await sha256(`${key}\n${place}`)).slice(0, 16));
+      this.#hashes.set(place, Promise.all(hashes));
+    }
+    return this.#hashes.get(place)!;
+  }
+
+  /** Those of `rows` that belong to one of the runs, with its number from 0, in the order of the runs. */
+  async find(rows: readonly MeasuredRun[]): Promise<{ number: number; row: MeasuredRun }[]> {
+    const numbered = rows.map(async (row) => ({ number: (await this.hashes(row)).indexOf(row.run), row }));
+    return (await Promise.all(numbered)).filter(({ number }) => number >= 0).sort((a, b) =>
+      a.number - b.number
+    );
+  }
+
+  /** A name for all runs together. */
+  async name(): Promise<string> {
+    return (await sha256(this.#keys.join("\n"))).slice(0, 8);
+  }
+}
+
+/**
+ * Reads all files that `runs` read, each once; one that is missing counts as such, and fails when its run is made.
+ *
+ * @throws {Error} If a model is missing or its files make no sense.
+ */
+export async function identify(
+  runs: readonly MeasuredRun["config"][],
+  measures: Measures,
+): Promise<RunIdentities> {
+  const contents = new Map<string, Promise<string>>();
+  const content = (path: string) => {
+    if (!contents.has(path)) contents.set(path, Deno.readFile(path).then(sha256, ifMissing));
+    return contents.get(path)!;
+  };
+  return new RunIdentities(
+    await Promise.all(runs.map(async (run) => {
+      const files = await filesOf(run, measures);
+      return [runIdentity(withoutPaths(run)), ...await Promise.all(files.map(content))].join("\n");
+    })),
+  );
+}
+
+/** The settings of a run with the paths taken out, whose contents stand for them. */
+function withoutPaths(run: MeasuredRun["config"]): MeasuredRun["config"] {
+  const { init: _, evaluation, ...rest } = run;
+  return { ...rest, model: "", data: "", ...(evaluation && { evaluation: { ...evaluation, data: "" } }) };
+}
+
+/** All files that a run reads: what it trains and is measured on, the model's, and the starting factors. */
+async function filesOf(run: MeasuredRun["config"], measures: Measures): Promise<string[]> {
+  const folder = await resolveModel(run.model);
+  using weights = await openModelTensors(folder);
+  const init = ["adapter_config.json", "adapter_model.safetensors"].map((name) => `${run.init}/${name}`);
+  return [
+    ...[run.data, run.evaluation?.data ?? run.data],
+    ...Object.keys(measures).sort().map((name) => measures[name as keyof Measures]!),
+    ...[`${folder}/config.json`, ...weights.paths, `${folder}/tokenizer.json`],
+    ...(run.init === undefined ? [] : init),
+  ];
+}
+
+function ifMissing(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "none";
+  throw error;
+}
+
+async function sha256(data: string | Uint8Array<ArrayBuffer>): Promise<string> {
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return [...digest].map((b) => b.toString(16).padStart(2, "0")).join("");
+}
