@@ -94,6 +94,7 @@ export {
   type TerminalOptions,
   terminalProgress,
 } from "./lib/display/progress.ts";
+export { type RateLoss, type RateRange, rateRange } from "./lib/display/rate_range.ts";
 export { report, type ReportOptions } from "./lib/display/report.ts";
 export {
   type RowConfig,
@@ -108,12 +109,21 @@ export {
   bootstrapInterval,
   type BootstrapOptions,
   type CurvePoint,
+  earlySpike,
+  type Equivalence,
+  equivalence,
   type Interval,
   pairedBootstrapInterval,
   pairedTInterval,
   stepsTo,
   tInterval,
 } from "./lib/display/statistics.ts";
+export {
+  kaplanMeier,
+  type MedianArrival,
+  medianArrival,
+  type SurvivalPoint,
+} from "./lib/display/survival.ts";
 export { svgFigure } from "./lib/display/svg.ts";
 export { type Cell, htmlTable, markdownTable, type Table, textTable } from "./lib/display/table.ts";
 export { convergenceVerdicts, replicationNote, textVerdicts, type Verdict } from "./lib/display/verdicts.ts";

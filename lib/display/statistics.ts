@@ -106,6 +106,49 @@ export function quantile(sorted: ArrayLike<number>, p: number): number {
   return sorted[i] + (place - i) * (next - sorted[i]);
 }
 
+/** Whether a mean difference lies inside a margin, by two one-sided tests. */
+export interface Equivalence {
+  /** The mean difference and its interval of confidence 1 − 2 alpha, which lies inside the margin where it is shown. */
+  readonly interval: Interval;
+  /** The larger p of both tests; NaN for fewer than two values. */
+  readonly p: number;
+  /** p is below alpha: the difference is smaller than the margin. If not, nothing is shown. */
+  readonly equivalent: boolean;
+}
+
+/**
+ * TOST: tests a mean difference of paired runs against both ends of ±`margin`; only if it is above the lower and below
+ * the upper one are they equivalent. The margin is a choice, and counts only where it was made before the runs.
+ *
+ * Source: Schuirmann 1987, "A comparison of the two one-sided tests procedure and the power approach for assessing the
+ * equivalence of average bioavailability", J. Pharmacokinet. Biopharm. 15; Student's t on the differences.
+ *
+ * @param values Differences `a[i] − b[i]` of runs that share seed i.
+ * @param margin Largest difference that still counts as none, above 0, in the unit of the values.
+ * @param alpha Level of each test, below 0.5; default 0.05.
+ * @throws {RangeError} If `margin` is not above 0, or `alpha` not between 0 and 0.5.
+ */
+export function equivalence(values: readonly number[], margin: number, alpha = 0.05): Equivalence {
+  if (!(margin > 0)) {
+    throw new RangeError(`Cannot test equivalence with margin ${margin}: expected a number > 0`);
+  }
+  if (!(alpha > 0 && alpha < 0.5)) {
+    throw new RangeError(`Cannot test equivalence with alpha ${alpha}: expected 0 < alpha < 0.5`);
+  }
+  const interval = tInterval(values, 1 - 2 * alpha);
+  const error = standardDeviation(values) / Math.sqrt(values.length);
+  const distance = margin - Math.abs(interval.mean);
+  // The nearer end decides; without spread the difference is known.
+  const p = error === 0 ? Number(distance <= 0) : tTail(distance / error, values.length - 1);
+  return { interval, p, equivalent: p < alpha };
+}
+
+/** P(T > t) of Student's t distribution with `freedom` degrees of freedom; NaN where either is. */
+export function tTail(t: number, freedom: number): number {
+  const upper = incompleteBeta(freedom / (freedom + t * t), freedom / 2, 0.5) / 2;
+  return t < 0 ? 1 - upper : upper;
+}
+
 /** Quantile of Student's t distribution with `freedom` degrees of freedom, to 1e-10 relative; p in (0.5, 1). */
 export function tQuantile(p: number, freedom: number): number {
   if (!(p > 0.5 && p < 1) || !(freedom > 0)) {
@@ -113,13 +156,12 @@ export function tQuantile(p: number, freedom: number): number {
       `Cannot compute a t quantile for p = ${p} and ${freedom} degrees of freedom: expected 0.5 < p < 1, freedom > 0`,
     );
   }
-  // P(T > t) = I(ν / (ν + t²); ν/2, 1/2) / 2 falls in t: double until it is passed, then halve.
-  const tail = (t: number) => incompleteBeta(freedom / (freedom + t * t), freedom / 2, 0.5) / 2;
+  // The tail falls in t: double until it is passed, then halve.
   let [low, high] = [0, 1];
-  while (tail(high) > 1 - p) [low, high] = [high, 2 * high];
+  while (tTail(high, freedom) > 1 - p) [low, high] = [high, 2 * high];
   for (let i = 0; i < 60; i++) {
     const middle = (low + high) / 2;
-    if (tail(middle) > 1 - p) low = middle;
+    if (tTail(middle, freedom) > 1 - p) low = middle;
     else high = middle;
   }
   return (low + high) / 2;
@@ -206,4 +248,20 @@ export function areaUnderCurve(curve: readonly CurvePoint[]): number {
     area += (curve[i].step - curve[i - 1].step) * (curve[i].loss + curve[i - 1].loss) / 2;
   }
   return area / (curve[curve.length - 1].step - curve[0].step);
+}
+
+/**
+ * How far the loss rises above its start in the first part of the curve, nats per token: what a rate that is too high
+ * costs before it is worth its while. 0 where it never does, infinity where a loss there is not finite, NaN of nothing.
+ *
+ * Own construction. On a curve of single training batches the noise of a batch is part of it.
+ *
+ * @param share Part of the steps that counts as early; default 0.1.
+ */
+export function earlySpike(curve: readonly CurvePoint[], share = 0.1): number {
+  if (!curve.length) return NaN;
+  const [start, end] = [curve[0], curve[curve.length - 1]];
+  const early = curve.filter(({ step }) => step - start.step <= share * (end.step - start.step));
+  const highest = Math.max(...early.map(({ loss }) => Number.isFinite(loss) ? loss : Infinity));
+  return highest === Infinity ? Infinity : highest - start.loss;
 }

@@ -2,6 +2,8 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import {
   areaUnderCurve,
   bootstrapInterval,
+  earlySpike,
+  equivalence,
   mean,
   pairedBootstrapInterval,
   pairedTInterval,
@@ -10,7 +12,14 @@ import {
   stepsTo,
   tInterval,
   tQuantile,
+  tTail,
 } from "../../lib/display/statistics.ts";
+import { readFixture } from "../helpers/fixtures.ts";
+
+const { tails, equivalences } = await readFixture<{
+  tails: { t: number; freedom: number; p: number }[];
+  equivalences: { values: number[]; margin: number; p: number; interval: [number, number] }[];
+}>("run_statistics.json");
 
 const a = [2.31, 2.28, 2.44, 2.39, 2.35];
 const b = [2.41, 2.36, 2.45, 2.53, 2.40];
@@ -36,6 +45,38 @@ Deno.test("tQuantile() equals scipy.stats.t.ppf", () => {
 Deno.test("tQuantile() refuses a probability or a freedom outside its range", () => {
   for (const [p, freedom] of [[0.5, 3], [1, 3], [0.975, 0], [NaN, 3]]) {
     assertThrows(() => tQuantile(p, freedom), RangeError, "t quantile");
+  }
+});
+
+Deno.test("tTail() equals scipy.stats.t.sf", () => {
+  for (const { t, freedom, p } of tails) near(tTail(t, freedom), p);
+});
+
+for (const { values, margin, p, interval } of equivalences) {
+  Deno.test(`equivalence() equals the larger of scipy's one-sided tests, n = ${values.length}, margin ${margin}`, () => {
+    const found = equivalence(values, margin);
+    near(found.p, p);
+    near(found.interval.low, interval[0]);
+    near(found.interval.high, interval[1]);
+    assertEquals(found.equivalent, p < 0.05);
+    // The interval of 90 % lies inside the margin just where both tests reject.
+    assertEquals(found.equivalent, found.interval.low > -margin && found.interval.high < margin);
+    assertEquals(equivalence(values.map((x) => -x), margin).p, found.p);
+    if (p > 0.4) return;
+    assertEquals(equivalence(values, margin, p * 1.001).equivalent, true);
+    assertEquals(equivalence(values, margin, p * 0.999).equivalent, false);
+  });
+}
+
+Deno.test("equivalence() shows nothing of one value, decides differences without spread, and wants a margin", () => {
+  assertEquals([equivalence([0.1], 1).p, equivalence([0.1], 1).equivalent], [NaN, false]);
+  assertEquals([equivalence([0.5, 0.5, 0.5], 1).p, equivalence([0.5, 0.5, 0.5], 1).equivalent], [0, true]);
+  assertEquals([equivalence([1, 1, 1], 1).p, equivalence([1, 1, 1], 1).equivalent], [1, false]);
+  for (const margin of [0, -1, NaN]) {
+    assertThrows(() => equivalence(a, margin), RangeError, `margin ${margin}: expected a number > 0`);
+  }
+  for (const alpha of [0, 0.5, NaN]) {
+    assertThrows(() => equivalence(a, 1, alpha), RangeError, `alpha ${alpha}: expected 0 < alpha < 0.5`);
   }
 });
 
@@ -117,4 +158,15 @@ Deno.test("areaUnderCurve() equals numpy.trapezoid over uneven steps, divided by
   const losses = [3, 2.5, 2.2, 2.1];
   near(areaUnderCurve([0, 10, 30, 70].map((step, i) => ({ step, loss: losses[i] }))), 2.2928571428571427);
   assertEquals(areaUnderCurve([{ step: 0, loss: 3 }]), 3);
+});
+
+Deno.test("earlySpike() is the highest rise above the start in the first tenth of the steps", () => {
+  const losses = [3, 3.5, 2.9, 2.5, 9];
+  const spiky = [0, 10, 20, 30, 100].map((step, i) => ({ step, loss: losses[i] }));
+  assertEquals(earlySpike(spiky), 0.5);
+  assertEquals(earlySpike(spiky, 1), 6);
+  assertEquals(earlySpike(spiky, 0.09), 0);
+  assertEquals(earlySpike(spiky.slice(2)), 0);
+  assertEquals(earlySpike([{ step: 0, loss: 3 }, { step: 1, loss: NaN }, { step: 10, loss: 2 }]), Infinity);
+  assertEquals(earlySpike([]), NaN);
 });
