@@ -2,26 +2,35 @@ import type { DType } from "../core/dtype.ts";
 import { type KernelSpec, linearGrid } from "../gpu/kernel.ts";
 import source from "./effective_weight.wgsl" with { type: "text" };
 
-const FORMATS: Partial<Record<DType, number>> = { f32: 0, f16: 1, bf16: 2 };
+/** Four elements of W as words, and what widens them. */
+const WIDEN: Partial<Record<DType, string>> = {
+  f32: "alias Words = vec4f;\nfn widen(w: Words) -> vec4f { return w; }\n",
+  f16: `alias Words = vec2u;
+fn widen(w: Words) -> vec4f { return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }
+`,
+  bf16: `alias Words = vec2u;
+fn widen(w: Words) -> vec4f { return bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u)); }
+`,
+};
 
 /**
  * W stored in `dtype` as f32, and the factors of what an adapter has moved by. Widening is exact; a difference has an
  * error of eps / 2 of itself.
+ *
+ * @param width Elements of the factors read at once: 4 where r is a multiple of 4, else 1. `a_size`, `b_size` and `r`
+ * count such groups.
  */
-export function effectiveWeightSpec(dtype: DType): KernelSpec {
-  const format = FORMATS[dtype];
-  if (format === undefined) {
+export function effectiveWeightSpec(dtype: DType, width: 1 | 4): KernelSpec {
+  const widen = WIDEN[dtype];
+  if (widen === undefined) {
     throw new TypeError(`Cannot read a weight stored as ${dtype}: expected f32, f16 or bf16`);
   }
   return {
     name: "effective_weight",
-    source,
+    source: `alias Factor = ${width === 4 ? "vec4f" : "f32"};\n${widen}${source}`,
     storage: ["read", "read", "read", "read", "read", "read_write", "read_write", "read_write"],
-    uniforms: [["out", "u32"], ["in", "u32"], ["r", "u32"]],
-    consts: { FORMAT: format },
-    workgroups: (u) => {
-      const size = u.out * u.in;
-      return linearGrid(Math.ceil(Math.max(size / 2, u.out * u.r, u.r * u.in) / 64));
-    },
+    consts: { FORMAT: Object.keys(WIDEN).indexOf(dtype), WIDTH: width },
+    uniforms: [["quads", "u32"], ["a_size", "u32"], ["b_size", "u32"], ["r", "u32"]],
+    workgroups: ({ quads, a_size, b_size }) => linearGrid(Math.ceil(Math.max(quads, a_size, b_size) / 64)),
   };
 }

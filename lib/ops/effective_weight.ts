@@ -35,7 +35,13 @@ export function effectiveWeight(gpu: Gpu, w: Tensor, lowRank?: LowRank): Tensor 
   using p = gpu.tensor(moved ? [out, 2 * r] : [1]);
   using q = gpu.tensor(moved ? [2 * r, width] : [1]);
   const factors = moved ? [trained.a, trained.b, start.a, start.b] : [w, w, w, w];
-  gpu.run(effectiveWeightSpec(w.dtype), [w, ...factors, y, p, q], { out, in: width, r: moved ? r : 0 });
+  const group = r % 4 ? 1 : 4;
+  gpu.run(effectiveWeightSpec(w.dtype, group), [w, ...factors, y, p, q], {
+    quads: Math.ceil(w.size / 4),
+    a_size: moved ? r * width / group : 0,
+    b_size: moved ? out * r / group : 0,
+    r: r / group,
+  });
   const add = { into: y, accumulate: true };
   if (moved) matmul(gpu, "nn", p, q, { ...add, scale });
   else if (trained) matmul(gpu, "nn", trained.b, trained.a, { ...add, scale });
