@@ -81,14 +81,14 @@ export async function spectrum(adapter: Adapter, options: SpectrumOptions = {}):
     const [m, n] = weights[i].shape;
     const w = await read(weights[i]);
     const branch = adapter.branch(module);
-    const start = branch?.start;
+    const factors = branch && {
+      a: await read(branch.a.value),
+      b: await read(branch.b.value),
+      ...(branch.start && { a0: await read(branch.start.a), b0: await read(branch.start.b) }),
+    };
     const r = branch?.a.value.shape[0] ?? 0;
-    const change = branch
-      ? lowRank(m, n, r, branch.scale, {
-        a: await read(branch.a.value),
-        b: await read(branch.b.value),
-        ...(start && { a0: await read(start.a), b0: await read(start.b) }),
-      })
+    const change = factors
+      ? lowRank(m, n, r, branch.scale, factors)
       : svd(difference(await read(parameters.get(`${module}.weight`)!.value), w), { m, n });
     const values = [...change.s];
     const norm = Math.hypot(...values);
@@ -98,11 +98,8 @@ export async function spectrum(adapter: Adapter, options: SpectrumOptions = {}):
       relativeNorm: norm / length(w),
       singularValues: values,
       effectiveRank: effectiveRank(values),
-      ...(branch && {
-        drift: {
-          a: drift(await read(branch.a.value), r, n, "rows"),
-          b: drift(await read(branch.b.value), r, m, "columns"),
-        },
+      ...(factors && {
+        drift: { a: drift(factors.a, r, n, "rows"), b: drift(factors.b, r, m, "columns") },
       }),
       ...(overlap && { overlap: overlaps(change, decompose(weights[i], w), { m, n, rank }) }),
     });
