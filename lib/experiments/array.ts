@@ -50,7 +50,7 @@ interface PartState {
   /** Numbers of its runs. */
   readonly runs: readonly number[];
   failures: number;
-  /** Array of its last task. */
+  /** Array of its last task, as far as it was seen. */
   job?: string;
   /** Why it was given up. */
   failure?: string;
@@ -85,6 +85,7 @@ export async function* sweepArray(
       // The queue first: a task that is no longer in it has written its rows by the time they are read.
       const tasks = await queue.tasks();
       const active = tasks.filter(({ state }) => !ENDED.has(state));
+      for (const { part, job } of active) parts[part - 1].job = job;
       finished = await finishedRuns(config, identities);
       const lost = parts.filter(isLeft).filter(({ index }) => !active.some(({ part }) => part === index));
       for (const part of lost) {

@@ -10,6 +10,15 @@ export interface Ended {
 
 /** The process of `deno task olora …`, without the task runner's own line. */
 export function olora(...words: string[]): Deno.Command {
+  return command([], {}, words);
+}
+
+/** The process of `deno task olora-slurm …`. */
+export function oloraSlurm(env: Record<string, string>, ...words: string[]): Deno.Command {
+  return command(["--allow-run"], env, words);
+}
+
+function command(permissions: string[], env: Record<string, string>, words: string[]): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -17,11 +26,12 @@ export function olora(...words: string[]): Deno.Command {
       "--allow-read",
       "--allow-write",
       "--allow-env=XDG_RUNTIME_DIR,OLORA_ADAPTER",
+      ...permissions,
       "lib/cli/main.ts",
       ...words,
     ],
     cwd: root,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -29,8 +39,13 @@ export function olora(...words: string[]): Deno.Command {
 }
 
 /** Runs a command line to its end. */
-export async function run(...words: string[]): Promise<Ended> {
-  const { code, stdout, stderr } = await olora(...words).output();
+export function run(...words: string[]): Promise<Ended> {
+  return outcome(olora(...words));
+}
+
+/** Runs a process to its end. */
+export async function outcome(process: Deno.Command | Deno.ChildProcess): Promise<Ended> {
+  const { code, stdout, stderr } = await process.output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }

@@ -76,6 +76,23 @@ Deno.test("olora sweep, killed again and again, ends with the rows of a sweep th
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("olora sweep, in parts and whole at the same time, makes each run once", async () => {
+  const folder = await Deno.makeTempDir();
+  const config = `${folder}/shared.json`;
+  await Deno.writeTextFile(config, JSON.stringify({ ...SETTINGS, rows: "rows.jsonl", work: "work" }));
+  const parts = [["--part", "1/2"], ["--part", "2/2"], ["--part", "1/3"], []];
+  const ended = await Promise.all(parts.map((part) => run("sweep", config, ...part, "--json")));
+  assertEquals(ended.map(({ code }) => code), [0, 0, 0, 0], ended.map(({ stderr }) => stderr).join());
+  const made = ended.map(({ stdout }) => JSON.parse(stdout).made as number);
+  assertEquals(made.reduce((a, b) => a + b), 7, String(made));
+  const found = await rows(`${folder}/rows.jsonl`);
+  const name = ({ config: { method, learningRate, seed } }: MeasuredRun) =>
+    `${method} ${learningRate} ${seed}`;
+  assertEquals(new Set(found.map(name)).size, 7);
+  assertEquals(found.length, 7);
+  await Deno.remove(folder, { recursive: true });
+});
+
 async function rows(path: string): Promise<MeasuredRun[]> {
   return (await readJsonl(path)).map(({ value }) => value as MeasuredRun);
 }

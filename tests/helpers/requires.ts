@@ -1,11 +1,11 @@
 /**
- * Suites that need something beyond Deno: a browser, Jupyter, Python. Where it is missing the tests are reported as
+ * Suites that need something beyond Deno: a browser, Jupyter, Python, Slurm. Where it is missing the tests are reported as
  * ignored and one line says what was looked for; under CI=true its absence is a failure.
  */
 import { fileURLToPath } from "node:url";
 
-/** What a suite may need; `python` is one that has PEFT. */
-export type Tool = "chromium" | "jupyter" | "python";
+/** What a suite may need; `python` is one that has PEFT, `slurm` the daemon of a cluster's controller. */
+export type Tool = "chromium" | "jupyter" | "python" | "slurm";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -19,6 +19,7 @@ const candidates: Record<Tool, string[]> = {
   ],
   jupyter: [inVenv("jupyter"), "jupyter"],
   python: [inVenv("python3"), "python3"],
+  slurm: ["/usr/sbin/slurmctld"],
 };
 
 function inVenv(program: string): string {
@@ -29,6 +30,7 @@ const probes: Record<Tool, string[]> = {
   chromium: ["--version"],
   jupyter: ["lab", "--version"],
   python: ["-c", "import peft"],
+  slurm: ["-V"],
 };
 
 function answers(tool: Tool, program: string): boolean {
