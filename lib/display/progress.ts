@@ -60,7 +60,7 @@ function describeProgress(
   const known = perSecond > 0;
   return {
     label,
-    count: `${done}/${total}`,
+    count: `${Math.floor(done)}/${total}`,
     share: `${Math.floor(100 * fraction({ done, total }))} %`,
     rate: known ? formatRate(perSecond, unit) : "",
     left: !known
