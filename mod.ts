@@ -64,6 +64,13 @@ export {
   saveCheckpoint,
 } from "./lib/train/checkpoint.ts";
 export { type Cost, type Horizon, planHorizon } from "./lib/experiments/plan.ts";
+export {
+  compare,
+  type ComparedMethod,
+  type CompareOptions,
+  type CompareProgress,
+  type Contender,
+} from "./lib/experiments/compare.ts";
 export { literalResidual } from "./lib/experiments/residual.ts";
 export { type Sharpness, sharpness, type SharpnessOptions } from "./lib/experiments/sharpness.ts";
 export { Laboratory, type MeasuredRun, type Measures } from "./lib/experiments/measure.ts";
@@ -126,6 +133,12 @@ export {
 } from "./lib/display/survival.ts";
 export { svgFigure } from "./lib/display/svg.ts";
 export { type Cell, htmlTable, markdownTable, type Table, textTable } from "./lib/display/table.ts";
+export {
+  type ComparedRuns,
+  comparisonFigure,
+  comparisonText,
+  comparisonVerdicts,
+} from "./lib/display/comparison.ts";
 export { convergenceVerdicts, replicationNote, textVerdicts, type Verdict } from "./lib/display/verdicts.ts";
 export { replace } from "./lib/cli/replace.ts";
 export { show, type Showable } from "./lib/cli/show.ts";

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: async () => (await import("./inspect.ts")).inspect,
   devices: async () => (await import("./devices.ts")).devices,
   sweep: async () => (await import("./sweep.ts")).sweep,
+  compare: async () => (await import("./compare.ts")).compare,
 };
 
 /**

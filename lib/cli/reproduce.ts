@@ -202,7 +202,7 @@ async function carryOut(
         if (loss === undefined) return;
         resumedAt ??= at * plan.steps + step - 1;
         const done = at * plan.steps + step;
-        bar.update({ done, total, resumedAt, label: name, extra: `loss ${loss.toFixed(3)}`, unit: "steps" });
+        bar.update({ done, total, resumedAt, label: name, extra: `loss ${loss.toFixed(3)}`, unit: "step" });
       },
     });
     if (!row) {

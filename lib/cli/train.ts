@@ -172,7 +172,7 @@ function runConfig(args: Arguments): RunConfig & { out: string } {
 }
 
 /** `all-linear`, a list of names, or a regular expression: what has other signs than names and commas. */
-function targetsOf(text: string | undefined): string | string[] | undefined {
+export function targetsOf(text: string | undefined): string | string[] | undefined {
   if (text === undefined || text === "all-linear" || /[^\w,.-]/.test(text)) return text;
   return text.split(",").filter((name) => name !== "");
 }

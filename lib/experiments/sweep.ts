@@ -76,6 +76,8 @@ export interface SweepEvent {
 export interface SweepControl {
   /** Device to run on, which stays open. */
   readonly gpu: Gpu;
+  /** A model to use for the runs on it in place of loading it; it stays open. */
+  readonly model?: Model;
   /** Asked between updates. */
   stopped(): boolean;
   /** Makes only this part of the runs, beside other processes; their rows are gathered by a sweep of all. */
@@ -115,7 +117,8 @@ export async function* sweep(
   const finished = new Set(rows.map(({ run }) => run));
   control.onStart?.(total, numbers.filter((i) => !finished.has(hashes[i])).map((i) => runs[i]));
   let done = finished.size;
-  let model: Model | undefined;
+  let loaded: Model | undefined;
+  let base: string | undefined;
   let laboratory: Laboratory | undefined;
   try {
     for (const i of numbers) {
@@ -129,10 +132,15 @@ export async function* sweep(
       }
       if (stopped()) return;
       const found = (await known()).find((row) => row.run === hash);
-      if (!found && model?.source.name !== run.model) {
-        model?.[Symbol.dispose]();
-        model = await loadModel(run.model, { gpu });
-        laboratory = new Laboratory(model, config.measures);
+      if (!found && base !== baseOf(run)) {
+        loaded?.[Symbol.dispose]();
+        base = baseOf(run);
+        const { model, permutation } = run;
+        const given = control.model?.source.name === model && permutation === undefined;
+        loaded = given
+          ? undefined
+          : await loadModel(model, { gpu, ...(permutation !== undefined && { permutation }) });
+        laboratory = new Laboratory(loaded ?? control.model!, config.measures);
       }
       let row: MeasuredRun | undefined;
       if (!found) {
@@ -147,8 +155,13 @@ export async function* sweep(
       yield { done: ++done, total, run, ...(row && { row }) };
     }
   } finally {
-    model?.[Symbol.dispose]();
+    loaded?.[Symbol.dispose]();
   }
+}
+
+/** What a run starts from: the model and the order of its features. */
+function baseOf({ model, permutation }: SweepRun): string {
+  return `${model} ${permutation}`;
 }
 
 /** Makes one run; gives its latest event now and then, and at the end its row, or undefined if it was stopped. */
