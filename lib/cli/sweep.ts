@@ -106,7 +106,7 @@ export async function readSweep(path: string): Promise<SweepConfig> {
       )
     ),
     measures: Object.fromEntries(
-      Object.entries(measures).map(([name, file]) => [name, from(file)]),
+      Object.entries(measures).map(([name, file]) => [name, typeof file === "string" ? from(file) : file]),
     ) as unknown as SweepConfig["measures"],
     rows: from(rows),
     work: from(work),

@@ -79,7 +79,9 @@ async function filesOf(run: MeasuredRun["config"], measures: Measures): Promise<
   const init = ["adapter_config.json", "adapter_model.safetensors"].map((name) => `${run.init}/${name}`);
   return [
     ...[run.data, run.evaluation?.data ?? run.data],
-    ...Object.keys(measures).sort().map((name) => measures[name as keyof Measures]!),
+    ...Object.keys(measures).sort().map((name) => measures[name as keyof Measures]!).filter((file) =>
+      typeof file === "string"
+    ),
     ...[`${folder}/config.json`, ...weights.paths, `${folder}/tokenizer.json`],
     ...(run.init === undefined ? [] : init),
   ];

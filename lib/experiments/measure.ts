@@ -1,15 +1,17 @@
 import type { Adapter } from "../adapters/adapter.ts";
 import { attach } from "../adapters/attach.ts";
+import { type LayerSpectrum, spectrum } from "../adapters/spectrum.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { loadMultipleChoice, type MultipleChoiceItem } from "../datasets/multiple_choice.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { VERSION } from "../core/version.ts";
 import type { Model } from "../nn/model.ts";
-import { meanLoss, multipleChoice } from "../train/evaluate.ts";
+import { meanDivergence, meanLoss, multipleChoice } from "../train/evaluate.ts";
 import { evaluationBatches, trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import type { RunEvent } from "../train/run_event.ts";
 import { DivergedError } from "../train/train.ts";
+import { sharpness } from "./sharpness.ts";
 
 /** Files on which a run is measured when it is over. */
 export interface Measures {
@@ -21,6 +23,30 @@ export interface Measures {
   readonly general?: string;
   /** Multiple-choice items. */
   readonly tasks?: string;
+  /** Whether the spectrum of what was learnt is measured; seconds a run, the base's own decomposition once. */
+  readonly spectrum?: boolean;
+  /** Batches of `data` whose loss's curvature is measured before the first step; 0 for none. Ten seconds a run or more. */
+  readonly sharpness?: number;
+}
+
+/** The spectrum of dW, means over the adapted layers (`spectrum`). */
+export interface SpectrumSummary {
+  /** ‖dW‖ / ‖W‖. */
+  readonly relativeNorm: number;
+  /** Effective rank of dW. */
+  readonly effectiveRank: number;
+  /** ‖BᵀB − I‖; null for "full". */
+  readonly drift: number | null;
+  /** Share of dW's first left singular vectors inside the space of W's largest, and of its smallest. */
+  readonly overlap: { readonly top: number; readonly bottom: number };
+}
+
+/** Largest eigenvalues at the start of a run (`sharpness`). */
+export interface SharpnessSummary {
+  /** Of the Hessian of the loss. */
+  readonly hessian: number;
+  /** Of the Hessian as Adam sees it. */
+  readonly preconditioned: number;
 }
 
 /** One finished run: what it was, its curve, and what came of it. */
@@ -51,7 +77,13 @@ export interface MeasuredRun {
     readonly test: number | null;
     readonly accuracy: number | null;
     readonly forgetting: number | null;
+    /** KL(base ‖ tuned) on general text, nats per token. */
+    readonly divergence?: number | null;
   };
+  /** What was learnt, where it was measured. */
+  readonly spectrum?: SpectrumSummary;
+  /** Curvature at the start, where it was measured. */
+  readonly sharpness?: SharpnessSummary;
   /** Numbers trained. */
   readonly trainable: number;
   /** Highest number of live bytes on the device in training steps; evaluations, whose batches are larger, left out. */
@@ -108,15 +140,20 @@ export class Laboratory {
     >;
     await this.#warmUp(config);
     let [trainable, initMs, training, steps, deviceBytes] = [0, 0, 0, 0, 0];
+    const extra: { spectrum?: SpectrumSummary; sharpness?: SharpnessSummary } = {};
     let first: number | undefined;
     let diverged = false;
     let finished = false;
     let since = performance.now();
     gpu.pool.resetPeak();
-    const onTrained = async () => {
+    const onTrained = async (adapter: Adapter) => {
       Object.assign(final, await this.#final(loaded));
+      if (this.#measures.spectrum) extra.spectrum = summary(await spectrum(adapter));
     };
-    const onAttached = (adapter: Adapter, ms: number) => [trainable, initMs] = [adapter.trainable, ms];
+    const onAttached = async (adapter: Adapter, ms: number) => {
+      [trainable, initMs] = [adapter.trainable, ms];
+      if (this.#measures.sharpness) extra.sharpness = await this.#sharpness(adapter, config);
+    };
     try {
       for await (const event of trainRun(config, { ...control, gpu, model, onAttached, onTrained })) {
         if (event.loss !== undefined) {
@@ -137,7 +174,7 @@ export class Laboratory {
       deviceBytes = Math.max(deviceBytes, gpu.pool.peakBytes);
     }
     if (!finished && !diverged) return undefined;
-    const { validation, test, accuracy, forgetting } = final;
+    const { validation, test, accuracy, forgetting, divergence } = final;
     return {
       run,
       config,
@@ -147,7 +184,11 @@ export class Laboratory {
       version: VERSION,
       date: new Date().toISOString().slice(0, 10),
       curve: curve.filter(({ loss }) => Number.isFinite(loss)),
-      final: { validation, test, accuracy, forgetting },
+      final: {
+        ...{ validation, test, accuracy, forgetting },
+        ...(divergence !== undefined && { divergence }),
+      },
+      ...extra,
       trainable,
       deviceBytes,
       initMs,
@@ -200,8 +241,31 @@ export class Laboratory {
       test: test ? await loss(test) : null,
       accuracy: tasks ? (await multipleChoice(model, tasks)).accuracy : null,
       forgetting: general ? finite((await meanLoss(model, general.batches)).mean - general.base) : null,
+      ...(general && { divergence: finite((await meanDivergence(model, general.batches)).mean) }),
     };
   }
+
+  async #sharpness(adapter: Adapter, config: RunConfig): Promise<SharpnessSummary> {
+    const all = await evaluationBatches(config.data, config, this.#model);
+    const batches = all.slice(0, this.#measures.sharpness);
+    const value = async (preconditioner: "none" | "adam") =>
+      (await sharpness(adapter, batches, { preconditioner })).value;
+    return { hessian: await value("none"), preconditioned: await value("adam") };
+  }
+}
+
+function summary(layers: readonly LayerSpectrum[]): SpectrumSummary {
+  const mean = (value: (layer: LayerSpectrum) => number) =>
+    layers.reduce((sum, layer) => sum + value(layer), 0) / layers.length;
+  return {
+    relativeNorm: mean(({ relativeNorm }) => relativeNorm),
+    effectiveRank: mean(({ effectiveRank }) => effectiveRank),
+    drift: layers.every(({ drift }) => drift) ? mean(({ drift }) => drift!.b) : null,
+    overlap: {
+      top: mean(({ overlap }) => overlap!.left.top),
+      bottom: mean(({ overlap }) => overlap!.left.bottom),
+    },
+  };
 }
 
 function finite(x: number): number | null {

@@ -32,7 +32,7 @@ export interface RunControl {
   /** Model to train on in place of loading `config.model`; it stays open. */
   model?: Model;
   /** Called when the adapter is attached, with the ms that this took. */
-  onAttached?: (adapter: Adapter, ms: number) => void;
+  onAttached?: (adapter: Adapter, ms: number) => void | Promise<void>;
   /** Called when the training is over, while its adapter is still attached. */
   onTrained?: (adapter: Adapter) => Promise<void>;
 }
@@ -75,7 +75,7 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   const begin = performance.now();
   using adapter = await attach(model, options);
   await gpu.settled();
-  control.onAttached?.(adapter, performance.now() - begin);
+  await control.onAttached?.(adapter, performance.now() - begin);
   const position = stored?.position ?? 0;
   const order = batchesOf(dataset, config, model, position);
   using trainer = new Trainer(adapter, order, { ...config, steps }, position);

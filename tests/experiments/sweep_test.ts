@@ -96,3 +96,24 @@ Deno.test("olora sweep, in parts and whole at the same time, makes each run once
 async function rows(path: string): Promise<MeasuredRun[]> {
   return (await readJsonl(path)).map(({ value }) => value as MeasuredRun);
 }
+
+Deno.test("olora sweep measures what was learnt and how sharp the start was where it is asked to", async () => {
+  const folder = await Deno.makeTempDir();
+  const measures = { validation: DATA, general: DATA, spectrum: true, sharpness: 1 };
+  const grid = [{ method: ["olora"], rank: [2], learningRate: [1e-3], seed: [1] }];
+  await Deno.writeTextFile(
+    `${folder}/a.json`,
+    JSON.stringify({ ...SETTINGS, grid, measures, rows: "rows.jsonl", work: "work" }),
+  );
+  const ended = await run("sweep", `${folder}/a.json`, "--json");
+  assertEquals(ended.code, 0, ended.stderr);
+  const rows = (await readJsonl(`${folder}/rows.jsonl`)).map(({ value }) => value as MeasuredRun);
+  assertEquals(rows.length, 1);
+  const { final, spectrum, sharpness } = rows[0];
+  assert(final.divergence! > 0 && Number.isFinite(final.divergence));
+  assert(spectrum!.relativeNorm > 0 && spectrum!.drift! > 0);
+  assert(spectrum!.effectiveRank >= 1 && spectrum!.effectiveRank <= 4);
+  assert([spectrum!.overlap.top, spectrum!.overlap.bottom].every((share) => share >= 0 && share <= 1));
+  assert(Number.isFinite(sharpness!.hessian) && sharpness!.preconditioned > 0);
+  await Deno.remove(folder, { recursive: true });
+});
