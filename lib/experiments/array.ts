@@ -94,7 +94,11 @@ export async function* sweepArray(
       const due = lost.filter(({ failure }) => !failure);
       const again = due.filter(({ job }) => job !== undefined);
       const waiting = active.filter(({ state }) => state === "PENDING");
-      const event = { ...standing(), running: active.length - waiting.length, waiting: waiting.length };
+      const event = {
+        ...standing(),
+        running: active.length - waiting.length,
+        waiting: waiting.length + due.length,
+      };
       if (due.length) {
         const job = await queue.submit(due.map(({ index }) => index));
         for (const part of due) part.job = job;
