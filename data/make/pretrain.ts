@@ -125,7 +125,13 @@ async function pretrain(seed: number): Promise<void> {
     await saveCheckpoint(`${out}/checkpoint`, trainer, identity);
   }
   bar.finish();
-  if (trainer.step === steps) await saveModel(model, baseFolder(seed), "f16");
+  if (trainer.step < steps) return;
+  await saveModel(model, baseFolder(seed), "f16");
+  // The generator's own config.json stays: the manifest knows it.
+  await writeFileAtomic(
+    `${baseFolder(seed)}/config.json`,
+    await Deno.readTextFile(`${out}/start/config.json`),
+  );
 }
 
 if (import.meta.main) await pretrain(Number(Deno.args[0] ?? 1));
