@@ -1,0 +1,56 @@
+import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
+import { paretoFigure, trades } from "../../lib/display/pareto.ts";
+import type { RunRow } from "../../lib/display/rows.ts";
+import { svgFigure } from "../../lib/display/svg.ts";
+
+function row(method: string, learningRate: number, seed: number, test: number, forgetting: number): RunRow {
+  return {
+    run: `${method}-${learningRate}-${seed}`,
+    config: { method, learningRate, seed },
+    device: "synthetic device",
+    isSoftware: true,
+    curve: [{ step: 0, loss: 2 }, { step: 10, loss: test }],
+    final: { validation: test, test, forgetting },
+    trainable: 100,
+    deviceBytes: 1e6,
+    initMs: 1,
+    diverged: false,
+  };
+}
+
+const ROWS = [
+  row("olora", 1e-3, 1, 1.0, 0.1),
+  row("olora", 1e-3, 2, 1.2, 0.2),
+  row("olora", 3e-3, 1, 0.5, 0.3),
+  row("olora", 1e-2, 1, 0.9, 0.6),
+  row("lora", 1e-3, 1, 1.5, 0.05),
+];
+
+Deno.test("trades() are means over runs, by method and gain, and know which rates another rate beats", () => {
+  const found = trades(ROWS);
+  assertEquals(found.map(({ method, rate, isFront }) => [method, rate, isFront]), [
+    ["olora", 1e-3, true],
+    ["olora", 1e-2, false],
+    ["olora", 3e-3, true],
+    ["lora", 1e-3, true],
+  ]);
+  assertAlmostEquals(found[0].gain, 0.9);
+  assertAlmostEquals(found[0].forgetting.mean, 0.15);
+  assert(found[0].forgetting.low < 0.15 && found[0].forgetting.high > 0.15);
+});
+
+Deno.test("trades() leave out a rate at which a run diverged or was not measured", () => {
+  const broken = [
+    { ...ROWS[2], diverged: true },
+    { ...ROWS[3], final: { validation: 1, test: 0.9 } },
+    ROWS[0],
+  ];
+  assertEquals(trades(broken).map(({ rate }) => rate), [1e-3]);
+});
+
+Deno.test("paretoFigure() draws each method's front, and names the rates that are not on it", () => {
+  const figure = paretoFigure(ROWS);
+  assertEquals(figure.panels[0].series.map(({ x }) => x.length), [2, 1]);
+  assertStringIncludes(figure.caption, "OLoRA 1e-2");
+  assert(!svgFigure(figure).includes("NaN"));
+});
