@@ -73,7 +73,13 @@ export {
 } from "./lib/experiments/compare.ts";
 export { literalResidual } from "./lib/experiments/residual.ts";
 export { type Sharpness, sharpness, type SharpnessOptions } from "./lib/experiments/sharpness.ts";
-export { Laboratory, type MeasuredRun, type Measures } from "./lib/experiments/measure.ts";
+export {
+  Laboratory,
+  type MeasuredRun,
+  type Measures,
+  type SharpnessSummary,
+  type SpectrumSummary,
+} from "./lib/experiments/measure.ts";
 export type { Part } from "./lib/experiments/parts.ts";
 export { expand, sweep } from "./lib/experiments/sweep.ts";
 export type { SweepConfig, SweepControl, SweepEvent, SweepRun } from "./lib/experiments/sweep.ts";
