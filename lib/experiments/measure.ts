@@ -23,6 +23,8 @@ export interface Measures {
   readonly general?: string;
   /** Multiple-choice items. */
   readonly tasks?: string;
+  /** Multiple-choice items that the base knows; what the tuned model gets wrong of them is forgotten. */
+  readonly kept?: string;
   /** Whether the spectrum of what was learnt is measured; seconds a run, the base's own decomposition once. */
   readonly spectrum?: boolean;
   /** Batches of `data` whose loss's curvature is measured before the first step; 0 for none. Ten seconds a run or more. */
@@ -79,6 +81,8 @@ export interface MeasuredRun {
     readonly forgetting: number | null;
     /** KL(base ‖ tuned) on general text, nats per token. */
     readonly divergence?: number | null;
+    /** Accuracy of the base on the items of `kept`, minus the tuned model's, 0 to 1. */
+    readonly tasksLost?: number | null;
   };
   /** What was learnt, where it was measured. */
   readonly spectrum?: SpectrumSummary;
@@ -101,6 +105,7 @@ interface Loaded {
   readonly test?: readonly Batch[];
   readonly general?: { readonly batches: readonly Batch[]; readonly base: number };
   readonly tasks?: readonly MultipleChoiceItem[];
+  readonly kept?: { readonly items: readonly MultipleChoiceItem[]; readonly base: number };
 }
 
 /** Measures runs on one model that stays loaded; files and the base's own losses are read once. */
@@ -174,7 +179,7 @@ export class Laboratory {
       deviceBytes = Math.max(deviceBytes, gpu.pool.peakBytes);
     }
     if (!finished && !diverged) return undefined;
-    const { validation, test, accuracy, forgetting, divergence } = final;
+    const { validation, test, accuracy, forgetting, divergence, tasksLost } = final;
     return {
       run,
       config,
@@ -187,6 +192,7 @@ export class Laboratory {
       final: {
         ...{ validation, test, accuracy, forgetting },
         ...(divergence !== undefined && { divergence }),
+        ...(tasksLost !== undefined && { tasksLost }),
       },
       ...extra,
       trainable,
@@ -214,12 +220,12 @@ export class Laboratory {
 
   async #load(config: RunConfig): Promise<Loaded> {
     const model = this.#model;
-    const { validation, test, general, tasks } = this.#measures;
+    const { validation, test, general, tasks, kept } = this.#measures;
     const batches = (path: string) => evaluationBatches(path, config, model);
     const generalBatches = general === undefined ? undefined : await batches(general);
-    const items = tasks !== undefined && model.tokenizer
-      ? await loadMultipleChoice(tasks, model.tokenizer)
-      : undefined;
+    const read = (path?: string) =>
+      path !== undefined && model.tokenizer ? loadMultipleChoice(path, model.tokenizer) : undefined;
+    const [items, known] = [await read(tasks), await read(kept)];
     return {
       validation: await batches(validation),
       ...(test !== undefined && { test: await batches(test) }),
@@ -230,10 +236,13 @@ export class Laboratory {
         },
       }),
       ...(items && { tasks: items }),
+      ...(known && {
+        kept: { items: known, base: (await multipleChoice(model, known, { changes: null })).accuracy },
+      }),
     };
   }
 
-  async #final({ validation, test, general, tasks }: Loaded): Promise<Record<string, number | null>> {
+  async #final({ validation, test, general, tasks, kept }: Loaded): Promise<Record<string, number | null>> {
     const model = this.#model;
     const loss = async (batches: readonly Batch[]) => finite((await meanLoss(model, batches)).mean);
     return {
@@ -242,6 +251,7 @@ export class Laboratory {
       accuracy: tasks ? (await multipleChoice(model, tasks)).accuracy : null,
       forgetting: general ? finite((await meanLoss(model, general.batches)).mean - general.base) : null,
       ...(general && { divergence: finite((await meanDivergence(model, general.batches)).mean) }),
+      ...(kept && { tasksLost: kept.base - (await multipleChoice(model, kept.items)).accuracy }),
     };
   }
 

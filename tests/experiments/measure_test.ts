@@ -46,3 +46,24 @@ Deno.test("Laboratory.measure() counts the memory of training steps, not of eval
   };
   assertEquals(await bytes({ evaluation: { data: DATA, every: 1 } }), await bytes({}));
 });
+
+Deno.test("Laboratory.measure() counts the items that the base knew and the tuned model does not", async () => {
+  const gpu = await testDevice();
+  using model = await loadModel("tiny", { gpu });
+  const folder = await Deno.makeTempDir();
+  const data = new URL("../../data/tiny/", import.meta.url);
+  const items = (await Deno.readTextFile(new URL("tasks/tiny-piqa.jsonl", data))).split("\n").slice(0, 24);
+  await Deno.writeTextFile(`${folder}/kept.jsonl`, items.join("\n"));
+  const rows = (await Deno.readTextFile(new URL("facts/train.jsonl", data))).split("\n").slice(0, 8);
+  await Deno.writeTextFile(`${folder}/data.jsonl`, rows.join("\n"));
+  const [path, kept] = [`${folder}/data.jsonl`, `${folder}/kept.jsonl`];
+  const lost = async (learningRate: number) => {
+    const laboratory = new Laboratory(model, { validation: path, kept });
+    const settings = { model: "tiny", data: path, method: "lora", rank: 4, targets: "all-linear" };
+    const config = { ...settings, learningRate, seed: 1, steps: 4, batchSize: 4 };
+    return (await laboratory.measure("run", config, { stopped: () => false }))!.final.tasksLost!;
+  };
+  assertEquals(await lost(0), 0);
+  assert(await lost(1) > 0.1);
+  await Deno.remove(folder, { recursive: true });
+});
