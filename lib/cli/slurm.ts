@@ -1,6 +1,7 @@
 import { sweepArray } from "../experiments/array.ts";
 import { describeCost } from "../experiments/cost.ts";
 import { identify } from "../experiments/identity.ts";
+import { measureFiles } from "../experiments/measure.ts";
 import { readPartRows, readRows } from "../experiments/parts.ts";
 import { Slurm } from "../experiments/slurm.ts";
 import type { SweepConfig, SweepRun } from "../experiments/sweep.ts";
@@ -37,7 +38,7 @@ export async function sweepOnSlurm(
     throw new RangeError(`Cannot use --pack ${pack}: expected a whole number >= 1`);
   }
   for (const model of new Set(runs.map((run) => run.model))) {
-    await checkInputs(model, ...Object.values(config.measures), ...runs.map(({ data }) => data));
+    await checkInputs(model, ...measureFiles(config.measures), ...runs.map(({ data }) => data));
   }
   const parts = Math.ceil(runs.length / pack);
   const identities = await identify(runs, config.measures);

@@ -1,7 +1,7 @@
 import { resolveModel } from "../io/model_folder.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { runIdentity } from "../train/run_config.ts";
-import type { MeasuredRun, Measures } from "./measure.ts";
+import { type MeasuredRun, measureFiles, type Measures } from "./measure.ts";
 
 /** Where and by which code a run is made, as its row records it. */
 export type Place = Pick<MeasuredRun, "device" | "variants" | "version">;
@@ -79,9 +79,7 @@ async function filesOf(run: MeasuredRun["config"], measures: Measures): Promise<
   const init = ["adapter_config.json", "adapter_model.safetensors"].map((name) => `${run.init}/${name}`);
   return [
     ...[run.data, run.evaluation?.data ?? run.data],
-    ...Object.keys(measures).sort().map((name) => measures[name as keyof Measures]!).filter((file) =>
-      typeof file === "string"
-    ),
+    ...measureFiles(measures),
     ...[`${folder}/config.json`, ...weights.paths, `${folder}/tokenizer.json`],
     ...(run.init === undefined ? [] : init),
   ];

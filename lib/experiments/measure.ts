@@ -31,6 +31,12 @@ export interface Measures {
   readonly sharpness?: number;
 }
 
+/** The files among `measures`, in the order of their names. */
+export function measureFiles(measures: Measures): string[] {
+  const names = Object.keys(measures).sort() as (keyof Measures)[];
+  return names.map((name) => measures[name]).filter((file) => typeof file === "string");
+}
+
 /** The spectrum of dW, means over the adapted layers (`spectrum`). */
 export interface SpectrumSummary {
   /** ‖dW‖ / ‖W‖. */
