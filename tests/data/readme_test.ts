@@ -1,0 +1,44 @@
+import { assert, assertEquals } from "@std/assert";
+
+const DATA = new URL("../../data/", import.meta.url);
+const json = async (name: string) => JSON.parse(await Deno.readTextFile(new URL(name, DATA)));
+const page = await Deno.readTextFile(new URL("README.md", DATA));
+const bases = await Promise.all([1, 2, 3].map((seed) => json(`results/base-${seed}.json`)));
+
+/** The cells of the table row that starts with `name`, after it. */
+function cells(name: string): string[] {
+  const line = page.split("\n").find((line) => line.startsWith(`| ${name} `) && /\d\.\d/.test(line));
+  return line!.split("|").slice(2, -1).map((cell) => cell.trim());
+}
+
+const SPLITS: Record<string, string> = {
+  "general, trained distribution": "general/train",
+  "general, held out": "general/held_out",
+  "facts, validation": "facts/validation",
+  "format, validation": "format/validation",
+  "far, validation": "far/validation",
+};
+
+for (const [name, split] of Object.entries(SPLITS)) {
+  Deno.test(`data/README.md: losses of the bases on ${name} are those of data/results`, () => {
+    assertEquals(cells(name).slice(0, 3), bases.map(({ losses }) => losses[split].toFixed(3)));
+  });
+}
+
+Deno.test("data/README.md: accuracies of the bases are those of data/results", () => {
+  const sets = Object.keys(bases[0].accuracy);
+  assertEquals(sets.length, 7);
+  for (const set of sets) {
+    const [choices, ...accuracies] = cells(set);
+    assertEquals(Number.parseInt(choices) || 4, bases[0].accuracy[set].choices, set);
+    assertEquals(accuracies, bases.map(({ accuracy }) => accuracy[set].accuracy.toFixed(3)), set);
+  }
+});
+
+Deno.test("data/README.md: held-out loss is as near to that of the trained distribution as it says", () => {
+  const [, percent] = page.match(/at most ([\d.]+) % apart/)!;
+  const apart = bases.map(({ losses }) => Math.abs(losses["general/held_out"] / losses["general/train"] - 1));
+  const worst = Math.max(...apart);
+  assertEquals((100 * worst).toFixed(1), percent);
+  assert(worst < 0.05);
+});
