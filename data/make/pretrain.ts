@@ -1,6 +1,6 @@
 /**
- * Pretrains a base of data/tiny with the kit itself: `deno run -A data/make/pretrain.ts SEED`. Goes on from its
- * checkpoint in out/; Ctrl-C stops with one.
+ * Pretrains a base of data/tiny with the kit itself and puts it there: `deno run -A data/make/pretrain.ts SEED`. Goes on
+ * from its checkpoint in out/; Ctrl-C stops with one.
  *
  * @module
  */
@@ -78,10 +78,14 @@ function* stream(encode: (text: string) => number[], seed: number, position: num
   }
 }
 
-async function pretrain(seed: number): Promise<void> {
+/**
+ * Pretrains the base of `seed`.
+ *
+ * @returns The folder with `model.safetensors` and `log.jsonl`; undefined if stopped.
+ */
+export async function pretrain(seed: number): Promise<string | undefined> {
   const out = `out/pretrain-${seed}`;
-  const log = `${DATA}results/pretrain-${seed}.jsonl`;
-  await Deno.mkdir(`${DATA}results`, { recursive: true });
+  const log = `${out}/log.jsonl`;
   await writeStart(seed, `${out}/start`);
   using gpu = await openDevice();
   using model = await loadModel(`${out}/start`, { gpu });
@@ -125,13 +129,17 @@ async function pretrain(seed: number): Promise<void> {
     await saveCheckpoint(`${out}/checkpoint`, trainer, identity);
   }
   bar.finish();
-  if (trainer.step < steps) return;
-  await saveModel(model, baseFolder(seed), "f16");
-  // The generator's own config.json stays: the manifest knows it.
-  await writeFileAtomic(
-    `${baseFolder(seed)}/config.json`,
-    await Deno.readTextFile(`${out}/start/config.json`),
-  );
+  if (trainer.step < steps) return undefined;
+  await saveModel(model, `${out}/model`, "f16");
+  await Deno.rename(`${out}/model/model.safetensors`, `${out}/model.safetensors`);
+  return out;
 }
 
-if (import.meta.main) await pretrain(Number(Deno.args[0] ?? 1));
+if (import.meta.main) {
+  const seed = Number(Deno.args[0] ?? 1);
+  const made = await pretrain(seed);
+  if (made) {
+    await Deno.copyFile(`${made}/model.safetensors`, `${baseFolder(seed)}/model.safetensors`);
+    await Deno.copyFile(`${made}/log.jsonl`, `${DATA}results/pretrain-${seed}.jsonl`);
+  }
+}
