@@ -44,6 +44,7 @@ export {
   type SpectrumOptions,
 } from "./lib/adapters/spectrum.ts";
 export { loadAdapter, saveAdapter, saveModel } from "./lib/adapters/save.ts";
+export { residualModel, toPlainLora } from "./lib/adapters/convert.ts";
 export { type Batch, batches, batchesInOrder, type BatchOptions } from "./lib/datasets/batches.ts";
 export { type Dataset, type DatasetOptions, loadDataset } from "./lib/datasets/load.ts";
 export { loadMultipleChoice, type MultipleChoiceItem } from "./lib/datasets/multiple_choice.ts";

@@ -1,4 +1,4 @@
-import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
+import { type HostTensor, hostTensor } from "../core/host_tensor.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { modelConfigJson } from "../io/model_config.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
@@ -8,8 +8,10 @@ import type { PeftFactors } from "../io/peft_format.ts";
 import { writeSafetensors } from "../io/safetensors.ts";
 import { expectedTensors } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
+import { effectiveWeight } from "../ops/effective_weight.ts";
 import type { Adapter } from "./adapter.ts";
 import { attach } from "./attach.ts";
+import { joined } from "./convert.ts";
 
 /**
  * Writes `adapter` to a folder that PEFT's `PeftModel.from_pretrained` loads on the same base.
@@ -84,18 +86,29 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
 }
 
 /**
- * Writes a model folder with what is trained in place of the model's own weights ("full"), rounded to `dtype`, and the
- * files of its tokenizer.
+ * Writes a plain model folder of the function that the model has now: with the weights that "full" trains, or with the
+ * branches of an adapter merged into theirs, W + s (B A − B₀ A₀); and the files of its tokenizer.
+ *
+ * @param dtype What weights are rounded to; "stored" is what the base's matrices are stored as.
  */
 export async function saveModel(
   model: Model,
   folder: string,
-  dtype: "f32" | "f16" | "bf16" = "f32",
+  dtype: "f32" | "f16" | "bf16" | "stored" = "f32",
 ): Promise<void> {
+  const { gpu, changes } = model;
+  const stored = model.weights.get("model.embed_tokens.weight")!.dtype as "f32" | "f16" | "bf16";
+  const rounded = dtype === "stored" ? stored : dtype;
   const tensors = new Map<string, HostTensor>();
   for (const [name, shape] of expectedTensors(model.config)) {
-    const tensor = model.changes?.weight(name)?.value ?? model.weights.get(name)!;
-    tensors.set(name, hostTensor(shape, await model.gpu.read(tensor), dtype));
+    const weight = changes?.weight(name)?.value ?? model.weights.get(name)!;
+    const branch = changes?.branch(name.replace(/\.weight$/, ""));
+    using merged = branch && effectiveWeight(gpu, weight, {
+      scale: branch.scale,
+      trained: { a: branch.a.value, b: branch.b.value },
+      ...(branch.start && { start: branch.start }),
+    });
+    tensors.set(name, hostTensor(shape, await gpu.read(merged ?? weight), rounded));
   }
   for (const name of ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]) {
     const text = await readTextIfAny(`${model.source.folder}/${name}`);
@@ -104,23 +117,8 @@ export async function saveModel(
   await writeSafetensors(`${folder}/model.safetensors`, tensors, { format: "pt" });
   await writeFileAtomic(
     `${folder}/config.json`,
-    JSON.stringify(modelConfigJson(model.config, dtype), null, 2) + "\n",
+    JSON.stringify(modelConfigJson(model.config, rounded), null, 2) + "\n",
   );
-}
-
-/** B A − B₀ A₀ as one product of rank 2 r. */
-function joined(now: PeftFactors, before: PeftFactors): PeftFactors {
-  const [a, b, a0, b0] = [now.a, now.b, before.a, before.b].map(toFloat32);
-  const [out, rank] = now.b.shape;
-  const right = new Float32Array(2 * a.length);
-  right.set(a);
-  right.set(a0.map((x) => -x), a.length);
-  const left = new Float32Array(2 * b.length);
-  for (let i = 0; i < out; i++) {
-    left.set(b.subarray(i * rank, (i + 1) * rank), 2 * i * rank);
-    left.set(b0.subarray(i * rank, (i + 1) * rank), (2 * i + 1) * rank);
-  }
-  return { a: hostTensor([2 * rank, now.a.shape[1]], right), b: hostTensor([out, 2 * rank], left) };
 }
 
 async function download(model: Model, tensor: Tensor): Promise<HostTensor> {

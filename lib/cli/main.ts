@@ -16,6 +16,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   eval: async () => (await import("./eval.ts")).evaluate,
   tasks: async () => (await import("./tasks.ts")).tasks,
   generate: async () => (await import("./generate.ts")).generate,
+  merge: async () => (await import("./merge.ts")).merge,
+  convert: async () => (await import("./convert.ts")).convert,
   inspect: async () => (await import("./inspect.ts")).inspect,
   devices: async () => (await import("./devices.ts")).devices,
   sweep: async () => (await import("./sweep.ts")).sweep,

@@ -1,10 +1,9 @@
 import type { Adapter } from "../adapters/adapter.ts";
 import { attach } from "../adapters/attach.ts";
+import { residualModel } from "../adapters/convert.ts";
 import { hostTensor } from "../core/host_tensor.ts";
-import type { Tensor } from "../gpu/tensor.ts";
 import type { PeftFactors } from "../io/peft_format.ts";
-import { Model } from "../nn/model.ts";
-import { effectiveWeight } from "../ops/effective_weight.ts";
+import type { Model } from "../nn/model.ts";
 
 /**
  * The paper's own form of an OLoRA adapter that has just been attached: a model whose adapted weights are
@@ -16,18 +15,8 @@ import { effectiveWeight } from "../ops/effective_weight.ts";
  * @returns The model, whose weights the caller frees, with its adapter attached.
  */
 export async function literalResidual(adapter: Adapter): Promise<{ model: Model; adapter: Adapter }> {
-  const { model: base, config, branches, scale } = adapter;
-  const { gpu } = base;
-  const weights = new Map<string, Tensor>();
-  for (const [name, weight] of base.weights) {
-    const start = branches.get(name.replace(/\.weight$/, ""))?.start;
-    const copy = gpu.keep(
-      start ? effectiveWeight(gpu, weight, { scale, start }) : gpu.tensor(weight.shape, weight.dtype),
-    );
-    if (!start) gpu.copy(weight, copy);
-    weights.set(name, copy);
-  }
-  const model = new Model(gpu, base.source, base.config, base.tokenizer, weights);
+  const { config, branches, model: { gpu } } = adapter;
+  const model = residualModel(adapter);
   const factors = new Map<string, PeftFactors>();
   for (const [module, { a, b }] of branches) {
     factors.set(module, {

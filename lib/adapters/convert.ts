@@ -1,0 +1,88 @@
+import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { PeftAdapter, PeftConfig, PeftFactors } from "../io/peft_format.ts";
+import { Model } from "../nn/model.ts";
+import { effectiveWeight } from "../ops/effective_weight.ts";
+import type { Adapter } from "./adapter.ts";
+
+/** B A − B₀ A₀ as one product of rank 2 r: `[B, B₀]` and `[A; −A₀]`, which holds the same numbers. */
+export function joined(now: PeftFactors, before: PeftFactors): PeftFactors {
+  const [a, b, a0, b0] = [now.a, now.b, before.a, before.b].map(toFloat32);
+  const [out, rank] = now.b.shape;
+  const right = new Float32Array(2 * a.length);
+  right.set(a);
+  right.set(a0.map((x) => -x), a.length);
+  const left = new Float32Array(2 * b.length);
+  for (let i = 0; i < out; i++) {
+    left.set(b.subarray(i * rank, (i + 1) * rank), 2 * i * rank);
+    left.set(b0.subarray(i * rank, (i + 1) * rank), (2 * i + 1) * rank);
+  }
+  return { a: hostTensor([2 * rank, now.a.shape[1]], right), b: hostTensor([out, 2 * rank], left) };
+}
+
+/**
+ * The same function as plain LoRA on the untouched base: s (B A − B₀ A₀) by factors of rank 2 r, or, where B is still
+ * B₀ bit for bit (`freeze: "B"`), of rank r as B (A − A₀).
+ *
+ * Source: PEFT's conversion of OLoRA and PiSSA to LoRA; rank r for a frozen B is our own.
+ *
+ * @param adapter A and B as they are now.
+ * @param start A₀ and B₀, by the same modules.
+ * @throws {RangeError} If a module has no start, or ranks differ between modules, which the rank 2 r could not state.
+ */
+export function toPlainLora(adapter: PeftAdapter, start: PeftAdapter["factors"]): PeftAdapter {
+  const { config, factors } = adapter;
+  if (Object.keys(config.rankPattern).length + Object.keys(config.alphaPattern).length) {
+    throw new RangeError(
+      "Cannot convert an adapter with rank_pattern or alpha_pattern: expected one rank and one alpha",
+    );
+  }
+  for (const module of factors.keys()) {
+    if (!start.has(module)) {
+      throw new RangeError(`Cannot convert ${module}: found no starting factors, expected A₀ and B₀`);
+    }
+  }
+  const pairs = [...factors].map(([module, now]) => ({ module, now, before: start.get(module)! }));
+  const isFrozen = pairs.every(({ now, before }) => sameNumbers(now.b, before.b));
+  const made = pairs.map(({ module, now, before }) =>
+    [module, isFrozen ? { a: difference(now.a, before.a), b: now.b } : joined(now, before)] as const
+  );
+  return { config: isFrozen ? { ...config, init: true } : doubled(config), factors: new Map(made) };
+}
+
+/** The settings of an adapter of twice the rank and the same scale. */
+function doubled(config: PeftConfig): PeftConfig {
+  const { rank, alpha, rsLora } = config;
+  return { ...config, rank: 2 * rank, alpha: (rsLora ? Math.SQRT2 : 2) * alpha, init: true };
+}
+
+/**
+ * The paper's own form: a copy of the base whose adapted weights are W − s B₀ A₀ in f32, on which A and B are plain LoRA.
+ *
+ * Source: Büyükakyüz 2024, arXiv:2406.01775v2; the author's code in PEFT.
+ *
+ * @returns The model, which the caller frees; nothing is attached to it.
+ */
+export function residualModel({ model: base, branches, scale }: Adapter): Model {
+  const { gpu } = base;
+  const weights = new Map<string, Tensor>();
+  for (const [name, weight] of base.weights) {
+    const start = branches.get(name.replace(/\.weight$/, ""))?.start;
+    const copy = gpu.keep(
+      start ? effectiveWeight(gpu, weight, { scale, start }) : gpu.tensor(weight.shape, weight.dtype),
+    );
+    if (!start) gpu.copy(weight, copy);
+    weights.set(name, copy);
+  }
+  return new Model(gpu, base.source, base.config, base.tokenizer, weights);
+}
+
+function sameNumbers(x: HostTensor, y: HostTensor): boolean {
+  const [a, b] = [x, y].map(toFloat32);
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}
+
+function difference(x: HostTensor, y: HostTensor): HostTensor {
+  const other = toFloat32(y);
+  return hostTensor(x.shape, toFloat32(x).map((value, i) => value - other[i]));
+}

@@ -1,0 +1,89 @@
+import { residualModel, toPlainLora } from "../adapters/convert.ts";
+import { loadAdapter, saveModel } from "../adapters/save.ts";
+import { hostTensor } from "../core/host_tensor.ts";
+import { readTextIfAny } from "../io/json_file.ts";
+import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
+import type { PeftAdapter } from "../io/peft_format.ts";
+import { loadModel } from "../nn/model.ts";
+import { checkInputs, type Command, openGpu, type Output } from "./command.ts";
+
+/** `olora convert`: an adapter that starts away from zero as plain LoRA, or in the paper's residual form. */
+export const convert: Command = {
+  summary: "an adapter as plain LoRA on the untouched base, or in the paper's residual form",
+  usage: "--adapter DIR --to lora|residual [--model M] --out DIR",
+  options: {
+    adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
+    to: {
+      type: "text",
+      value: "FORM",
+      help:
+        "lora: of rank 2 r, or r if B was frozen; residual: OUT/model, W - s B0 A0, and OUT/adapter, B and A",
+    },
+    model: {
+      type: "text",
+      value: "M",
+      help: "the base; for lora needed only where the adapter's folder has no start/",
+    },
+    out: { type: "text", value: "DIR", help: "folder for what is made" },
+  },
+
+  async run(args, output) {
+    const [folder, to, out] = ["adapter", "to", "out"].map((option) => args.required(option));
+    if (to !== "lora" && to !== "residual") {
+      throw new RangeError(`Cannot convert to ${to}: expected lora or residual`);
+    }
+    const name = args.text("model");
+    if (name !== undefined) await checkInputs(name, folder);
+    const adapter = await readPeftAdapter(folder);
+    if (to === "lora") {
+      const plain = await plainLora(folder, adapter, name, output);
+      await writePeftAdapter(out, plain);
+      output.say(`Plain LoRA of rank ${plain.config.rank}; wrote ${out}`);
+      return { out, to, rank: plain.config.rank };
+    }
+    if (name === undefined) {
+      throw new RangeError("Cannot convert to residual without --model: expected the adapter's base");
+    }
+    using gpu = await openGpu(output);
+    using base = await loadModel(name, { gpu });
+    using attached = await loadAdapter(base, folder);
+    using residual = residualModel(attached);
+    await saveModel(residual, `${out}/model`);
+    const config = { ...adapter.config, init: true, baseModel: undefined };
+    await writePeftAdapter(`${out}/adapter`, { ...adapter, config });
+    output.say(`Wrote ${out}/model, whose adapted weights are W - s B0 A0, and ${out}/adapter`);
+    return { device: gpu.info.name, software: gpu.info.isSoftware, out, to, rank: adapter.config.rank };
+  },
+};
+
+/** The adapter as plain LoRA; its start is read, or made again from the base. */
+async function plainLora(
+  folder: string,
+  adapter: PeftAdapter,
+  model: string | undefined,
+  output: Output,
+): Promise<PeftAdapter> {
+  if (typeof adapter.config.init === "boolean") {
+    return { ...adapter, config: { ...adapter.config, init: true } };
+  }
+  if (await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined) {
+    return toPlainLora(adapter, (await readPeftAdapter(`${folder}/start`)).factors);
+  }
+  if (model === undefined) {
+    throw new RangeError(
+      `Cannot convert ${folder} without --model: found no start/, expected it or the base to make it from`,
+    );
+  }
+  using gpu = await openGpu(output);
+  using base = await loadModel(model, { gpu });
+  using attached = await loadAdapter(base, folder);
+  const start = new Map<string, { a: ReturnType<typeof hostTensor>; b: ReturnType<typeof hostTensor> }>();
+  for (const [module, { start: factors }] of attached.branches) {
+    const [a, b] = [factors!.a, factors!.b];
+    start.set(module, {
+      a: hostTensor(a.shape, await gpu.read(a)),
+      b: hostTensor(b.shape, await gpu.read(b)),
+    });
+  }
+  return toPlainLora(adapter, start);
+}

@@ -1,0 +1,100 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fixturePath } from "../helpers/fixtures.ts";
+import { expectClose } from "../helpers/close.ts";
+import { run } from "./command_line.ts";
+
+const MODEL = fixturePath("llama_tied");
+const DATA = fixturePath("llama_tied/batches.json");
+
+async function json(...words: string[]): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await run(...words, "--json");
+  assertEquals(code, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+async function nll(ids: string, ...words: string[]): Promise<number[][]> {
+  return (await json("eval", ...words, "--ids", ids)).nll as number[][];
+}
+
+/** A trained adapter of the fixture's model, and rows to compare functions on. */
+async function trained(...words: string[]): Promise<{ folder: string; adapter: string; ids: string }> {
+  const folder = await Deno.makeTempDir();
+  const adapter = `${folder}/adapter`;
+  await json(
+    ...["train", "--model", MODEL, "--data", DATA, "--out", adapter, "--rank", "3", "--alpha", "2"],
+    ...["--steps", "4", "--learning-rate", "1e-2", "--targets", "all-linear", ...words],
+  );
+  const ids = `${folder}/ids.json`;
+  await Deno.writeTextFile(ids, JSON.stringify([[1, 5, 9, 13, 2, 40, 7], [3, 3, 8, 20]]));
+  return { folder, adapter, ids };
+}
+
+const same = (actual: number[][], expected: number[][], bound: number) =>
+  actual.forEach((row, i) => expectClose(row, expected[i], bound, `row ${i}`));
+
+for (const [words, rank] of [[[], 6], [["--freeze", "B"], 3], [["--method", "lora"], 3]] as const) {
+  Deno.test(`olora convert and merge keep the function of ${["olora", ...words].join(" ")}`, async () => {
+    const { folder, adapter, ids } = await trained(...words);
+    const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);
+    const base = await nll(ids, "--model", MODEL);
+    assert(expected.some((row, i) => row.some((nats, t) => Math.abs(nats - base[i][t]) > 1e-3)));
+
+    const lora = await json("convert", "--adapter", adapter, "--to", "lora", "--out", `${folder}/lora`);
+    assertEquals(lora.rank, rank);
+    same(await nll(ids, "--model", MODEL, "--adapter", `${folder}/lora`), expected, 1e-5);
+
+    await json("merge", "--model", MODEL, "--adapter", adapter, "--out", `${folder}/merged`);
+    same(await nll(ids, "--model", `${folder}/merged`), expected, 1e-5);
+    await json("merge", "--model", MODEL, "--adapter", adapter, "--out", `${folder}/half`, "--dtype", "f16");
+    same(await nll(ids, "--model", `${folder}/half`), expected, 1e-2);
+
+    if (!words.includes("lora" as never)) {
+      await json(
+        ...[
+          "convert",
+          "--adapter",
+          adapter,
+          "--to",
+          "residual",
+          "--model",
+          MODEL,
+          "--out",
+          `${folder}/residual`,
+        ],
+      );
+      const [model, plain] = [`${folder}/residual/model`, `${folder}/residual/adapter`];
+      same(await nll(ids, "--model", model, "--adapter", plain), expected, 1e-5);
+    }
+    await Deno.remove(folder, { recursive: true });
+  });
+}
+
+Deno.test("olora convert makes the start again from the base where the folder has none, as PEFT's have", async () => {
+  const { folder, adapter, ids } = await trained();
+  const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);
+  await Deno.remove(`${adapter}/start`, { recursive: true });
+  const words = ["--adapter", adapter, "--to", "lora", "--out", `${folder}/lora`];
+  const refused = await run("convert", ...words);
+  assertEquals(refused.code, 1);
+  assertMatch(refused.stderr, /error: Cannot convert \S+ without --model: found no start\//);
+  await json("convert", ...words, "--model", MODEL);
+  same(await nll(ids, "--model", MODEL, "--adapter", `${folder}/lora`), expected, 1e-5);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("olora convert and merge refuse what they do not know, in one line", async () => {
+  const { folder, adapter } = await trained("--steps", "1");
+  for (
+    const [words, message] of [
+      [["convert", "--adapter", adapter, "--to", "dora", "--out", `${folder}/x`], "Cannot convert to dora"],
+      [["convert", "--adapter", adapter, "--to", "residual", "--out", `${folder}/x`], "without --model"],
+      [["merge", "--model", MODEL, "--adapter", adapter, "--out", `${folder}/x`, "--dtype", "q4"], "as q4"],
+      [["merge", "--model", MODEL, "--adapter", `${folder}/none`, "--out", `${folder}/x`], "no such file"],
+    ] as const
+  ) {
+    const { code, stderr } = await run(...words);
+    assertEquals(code, 1);
+    assert(stderr.trim().split("\n").at(-1)!.startsWith("error: ") && stderr.includes(message), stderr);
+  }
+  await Deno.remove(folder, { recursive: true });
+});
