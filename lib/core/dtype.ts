@@ -1,9 +1,45 @@
+/**
+ * Formats of GGUF files that store a block of elements together: their scale in f16, and a few bits for each element.
+ * `q8_0` to `q5_1` have blocks of 32 elements, the K formats of 256. A row is made of whole blocks.
+ */
+export type BlockDType = "q4_0" | "q4_1" | "q5_0" | "q5_1" | "q8_0" | "q4_k" | "q6_k";
+
 /** Element types that tensors are stored in; arithmetic is always f32. */
-export type DType = "f32" | "f16" | "bf16" | "u32" | "i32";
+export type DType = "f32" | "f16" | "bf16" | "u32" | "i32" | BlockDType;
 
-const WIDTHS: Record<DType, number> = { f32: 4, f16: 2, bf16: 2, u32: 4, i32: 4 };
+/** Elements and bytes of one block of each format. */
+const BLOCKS: Readonly<Record<BlockDType, readonly [elements: number, bytes: number]>> = {
+  q4_0: [32, 18],
+  q4_1: [32, 20],
+  q5_0: [32, 22],
+  q5_1: [32, 24],
+  q8_0: [32, 34],
+  q4_k: [256, 144],
+  q6_k: [256, 210],
+};
 
-/** Bytes of one element of `dtype`. */
+const WIDTHS: Readonly<Record<Exclude<DType, BlockDType>, number>> = {
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  u32: 4,
+  i32: 4,
+};
+
+/** All block formats. */
+export const blockDTypes: readonly BlockDType[] = Object.keys(BLOCKS) as BlockDType[];
+
+/** Whether `dtype` stores blocks. */
+export function isBlockDType(dtype: DType): dtype is BlockDType {
+  return Object.hasOwn(BLOCKS, dtype);
+}
+
+/** Elements that are stored together: 1, or those of a block. */
+export function blockSize(dtype: DType): number {
+  return isBlockDType(dtype) ? BLOCKS[dtype][0] : 1;
+}
+
+/** Bytes of one element of `dtype`; of a block format its share of the block, a fraction that is exact in binary. */
 export function byteWidth(dtype: DType): number {
-  return WIDTHS[dtype];
+  return isBlockDType(dtype) ? BLOCKS[dtype][1] / BLOCKS[dtype][0] : WIDTHS[dtype];
 }

@@ -1,4 +1,5 @@
-import type { DType } from "./dtype.ts";
+import { type DType, isBlockDType } from "./dtype.ts";
+import { dequantize } from "./blocks.ts";
 
 const f32 = new Float32Array(1);
 const u32 = new Uint32Array(f32.buffer);
@@ -40,11 +41,13 @@ export function f32ToBf16(x: number): number {
 }
 
 /**
- * Little-endian `bytes` of `dtype` as f32. Exact for f32, f16 and bf16; integers above 2^24 round.
+ * Little-endian `bytes` of `dtype` as f32. Exact for f32, f16 and bf16; integers above 2^24 round; block formats as
+ * `dequantize`.
  *
- * @throws {RangeError} If the length is no multiple of the element's width.
+ * @throws {RangeError} If the length is no multiple of the width of an element or a block.
  */
 export function widen(dtype: DType, bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  if (isBlockDType(dtype)) return dequantize(dtype, bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const width = dtype === "f16" || dtype === "bf16" ? 2 : 4;
   if (bytes.byteLength % width) {

@@ -1,6 +1,6 @@
 import { byteLength } from "../core/host_tensor.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
-import type { DType } from "../core/dtype.ts";
+import { type BlockDType, type DType, isBlockDType } from "../core/dtype.ts";
 
 /** Element types as safetensors spells them. */
 export type StoredDType =
@@ -50,7 +50,13 @@ const READABLE: Partial<Record<StoredDType, DType>> = {
   U32: "u32",
   I32: "i32",
 };
-const STORED: Record<DType, StoredDType> = { f32: "F32", f16: "F16", bf16: "BF16", u32: "U32", i32: "I32" };
+const STORED: Record<Exclude<DType, BlockDType>, StoredDType> = {
+  f32: "F32",
+  f16: "F16",
+  bf16: "BF16",
+  u32: "U32",
+  i32: "I32",
+};
 
 /** Longest header that is read, bytes: the limit of the reference implementation. */
 export const HEADER_LIMIT = 100_000_000;
@@ -169,13 +175,14 @@ export function readableDType(dtype: StoredDType, tensor: string, name: string):
  * tensor is aligned to its elements and the same tensors give the same bytes.
  *
  * @throws {RangeError} If a tensor's bytes do not fit its shape, or it is named `__metadata__`.
+ * @throws {TypeError} If a tensor is stored in blocks, which the format lacks.
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, HostTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer>[] {
-  const width = (tensor: HostTensor) => STORED_WIDTHS[STORED[tensor.dtype]];
-  const sorted = [...tensors].sort(([p, a], [q, b]) => width(b) - width(a) || (p < q ? -1 : 1));
+  const width = ([key, { dtype }]: [string, HostTensor]) => STORED_WIDTHS[storedDType(dtype, key)];
+  const sorted = [...tensors].sort((p, q) => width(q) - width(p) || (p[0] < q[0] ? -1 : 1));
   const json: [string, unknown][] = [];
   if (Object.keys(metadata).length) {
     json.push([
@@ -195,13 +202,20 @@ export function encodeSafetensors(
           }]`,
       );
     }
-    json.push([key, { dtype: STORED[dtype], shape, data_offsets: [end, end += expected] }]);
+    json.push([key, { dtype: storedDType(dtype, key), shape, data_offsets: [end, end += expected] }]);
   }
   const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(json)));
   const head = new Uint8Array(Math.ceil((8 + text.length) / 8) * 8).fill(0x20);
   new DataView(head.buffer).setBigUint64(0, BigInt(head.length - 8), true);
   head.set(text, 8);
   return [head, ...sorted.map(([, { bytes }]) => bytes)];
+}
+
+function storedDType(dtype: DType, tensor: string): StoredDType {
+  if (!isBlockDType(dtype)) return STORED[dtype];
+  throw new TypeError(
+    `Cannot write tensor ${tensor}: found ${dtype}, expected ${Object.keys(STORED).join(", ")}`,
+  );
 }
 
 type Fail = (found: string) => never;

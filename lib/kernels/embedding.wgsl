@@ -1,8 +1,8 @@
 // embedding: x[i] = table[ids[i]], widened to f32      oracle: lib/reference/embedding.ts
 //
 // Grid      four elements of x an invocation, 64 a workgroup.
-// Bindings  1 ids u32 [n]   2 table [v, d] of f32, f16 or bf16 (two to a word)   3 x f32 [n, d]
-// Consts    FORMAT  0 f32, 1 f16, 2 bf16 (prepended by kernel.ts)
+// Bindings  1 ids u32 [n]   2 table [v, d] of f32, f16 or bf16 (two to a word) or blocks   3 x f32 [n, d]
+// Consts    FORMAT  0 f32, 1 f16, 2 bf16, from 3 on as in dequantize_four.wgsl, which embedding.ts prepends then
 // An id past the table gives a row of NaN: a clamped one would go unseen.
 struct Uniforms { n: u32, d: u32, v: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
@@ -10,20 +10,23 @@ struct Uniforms { n: u32, d: u32, v: u32 }
 @group(0) @binding(2) var<storage, read> table: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4f>;
 
-fn unpack(word: u32) -> vec2f {
-  if (FORMAT == 1) { return unpack2x16float(word); }
-  return bitcast<vec2f>(vec2u(word << 16u, word & 0xffff0000u));
+fn word(i: u32) -> u32 { return table[i / 4u][i % 4u]; }
+
+fn unpack(pair: u32) -> vec2f {
+  if (FORMAT == 1) { return unpack2x16float(pair); }
+  return bitcast<vec2f>(vec2u(pair << 16u, pair & 0xffff0000u));
 }
 
 /// Elements `at` to `at + 3` of the table, `at` a multiple of 4.
 fn four(at: u32) -> vec4f {
+  if (FORMAT >= 3) { return four_of_blocks(at); }
   if (FORMAT == 0) { return bitcast<vec4f>(table[at / 4u]); }
   let words = table[at / 8u];
   let half = select(words.xy, words.zw, at % 8u == 4u);
   return vec4f(unpack(half.x), unpack(half.y));
 }
 
-/// Element `at` of x, wherever its row begins.
+/// Element `at` of x, wherever its row begins; rows of blocks never need it.
 fn one(at: u32) -> f32 {
   let id = ids[at / u.d];
   if (id >= u.v) { return nan(id); }

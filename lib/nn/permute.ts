@@ -1,4 +1,4 @@
-import { byteWidth } from "../core/dtype.ts";
+import { blockSize, byteWidth } from "../core/dtype.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
 import { Rng } from "../core/rng.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
@@ -63,7 +63,8 @@ export function randomPermutations(config: DecoderConfig, seed: number): Permuta
 /**
  * The weight called `name` in the new orders.
  *
- * @param tensor As stored, `[out, in]` or `[d]`; any dtype.
+ * @param tensor As stored, `[out, in]` or `[d]`; any dtype whose elements are stored one by one.
+ * @throws {TypeError} If columns would have to leave the block they are stored in.
  */
 export function permuteWeight(name: string, tensor: HostTensor, orders: Permutations): HostTensor {
   const { width, layers } = orders;
@@ -93,6 +94,9 @@ function reorder(
   rows: readonly number[] | undefined,
   columns: readonly number[] | undefined,
 ): HostTensor {
+  if (columns && blockSize(tensor.dtype) > 1) {
+    throw new TypeError(`Cannot permute columns stored as ${tensor.dtype}: expected f32, f16 or bf16`);
+  }
   const [m, n = 1] = tensor.shape;
   const bytes = byteWidth(tensor.dtype);
   const out = new Uint8Array(tensor.bytes.length);

@@ -1,7 +1,9 @@
+import { isBlockDType } from "../core/dtype.ts";
 import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { effectiveWeightSpec } from "../kernels/effective_weight.ts";
+import { dequantize } from "./dequantize.ts";
 import { matmul } from "./matmul.ts";
 
 /** The low-rank part of an effective weight: s (B A − B₀ A₀); factors that are absent count as zero. */
@@ -15,7 +17,7 @@ export interface LowRank {
 }
 
 /**
- * `W + s (B A − B₀ A₀)` as f32 `[out, in]`, from W stored as f32, f16 or bf16.
+ * `W + s (B A − B₀ A₀)` as f32 `[out, in]`, from W stored as f32, f16, bf16 or in blocks.
  *
  * With both pairs of factors it is W + s ([B − B₀, B₀] [A; A − A₀]), one product with K = 2 r that is zero where B = B₀
  * and A = A₀, so the result then equals W. Error: eps |w| + eps √(2 r) s Σ (|b − b₀| |a| + |b₀| |a − a₀|).
@@ -30,18 +32,23 @@ export function effectiveWeight(gpu: Gpu, w: Tensor, lowRank?: LowRank): Tensor 
     ...(start && { "a0 [r, in]": start.a.shape, "b0 [out, r]": start.b.shape }),
   });
   const { out, in: width, r = 0 } = axes;
-  const y = gpu.tensor(w.shape);
+  const blocks = isBlockDType(w.dtype);
+  const y = blocks ? dequantize(gpu, w) : gpu.tensor(w.shape);
   const moved = trained && start;
   using p = gpu.tensor(moved ? [out, 2 * r] : [1]);
   using q = gpu.tensor(moved ? [2 * r, width] : [1]);
   const factors = moved ? [trained.a, trained.b, start.a, start.b] : [w, w, w, w];
   const group = r % 4 ? 1 : 4;
-  gpu.run(effectiveWeightSpec(w.dtype, group), [w, ...factors, y, p, q], {
-    quads: Math.ceil(w.size / 4),
-    a_size: moved ? r * width / group : 0,
-    b_size: moved ? out * r / group : 0,
-    r: r / group,
-  });
+  // What is made of blocks is in y already: at most the factors are left to do.
+  const dense = blocks ? factors[0] : w;
+  if (moved || !blocks) {
+    gpu.run(effectiveWeightSpec(dense.dtype, group), [dense, ...factors, y, p, q], {
+      quads: blocks ? 0 : Math.ceil(w.size / 4),
+      a_size: moved ? r * width / group : 0,
+      b_size: moved ? out * r / group : 0,
+      r: r / group,
+    });
+  }
   const add = { into: y, accumulate: true };
   if (moved) matmul(gpu, "nn", p, q, { ...add, scale });
   else if (trained) matmul(gpu, "nn", trained.b, trained.a, { ...add, scale });

@@ -11,7 +11,7 @@ import { embeddingBackward as backwardKernel } from "../kernels/embedding_backwa
  * gives a row of NaN.
  *
  * @param ids u32 `[n]`.
- * @param table f32, f16 or bf16 `[v, d]`.
+ * @param table f32, f16, bf16 or of a block format `[v, d]`.
  * @returns x, a new f32 `[n, d]`.
  * @throws {RangeError} If a shape has the wrong number of axes.
  * @throws {TypeError} If `ids` is not u32 or `table` not of a floating-point type.

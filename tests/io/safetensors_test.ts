@@ -229,3 +229,12 @@ Deno.test("openSafetensors() says when there is no such file", async () => {
     "none/x.safetensors",
   );
 });
+
+Deno.test("writeSafetensors() refuses tensors stored in blocks", async () => {
+  const tensor = { dtype: "q8_0", shape: [1, 32], bytes: new Uint8Array(34) } as const;
+  await assertRejects(
+    () => writeSafetensors("never-written.safetensors", new Map([["w", tensor]])),
+    TypeError,
+    "Cannot write tensor w: found q8_0, expected f32, f16, bf16, u32, i32",
+  );
+});

@@ -15,6 +15,7 @@ import { cases as sum } from "./sum_cases.ts";
 import { cases as columnSum } from "./column_sum_cases.ts";
 import { cases as adamw } from "./adamw_cases.ts";
 import { cases as dropout } from "./dropout_cases.ts";
+import { cases as dequantize } from "./dequantize_cases.ts";
 import { cases as effectiveWeight } from "./effective_weight_cases.ts";
 import { cases as nonFinite } from "./non_finite_cases.ts";
 import { cases as qr } from "./qr_cases.ts";
@@ -36,6 +37,7 @@ export const allCases: readonly KernelCase[] = [
   ...columnSum,
   ...adamw,
   ...dropout,
+  ...dequantize,
   ...effectiveWeight,
   ...nonFinite,
   ...qr,

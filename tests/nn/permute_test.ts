@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { readModelConfig } from "../../lib/io/model_config.ts";
 import { openModelTensors } from "../../lib/io/model_tensors.ts";
 import { loadModel } from "../../lib/nn/model.ts";
@@ -30,4 +30,14 @@ Deno.test("permuteWeight() moves every weight but keeps its elements", async () 
     assertEquals(numbers(after.bytes), numbers(before.bytes));
     if (before.shape.length === 2) assert(after.bytes.some((byte, i) => byte !== before.bytes[i]), name);
   }
+});
+
+Deno.test("permuteWeight() refuses to take columns out of their blocks", () => {
+  const w = { dtype: "q4_0", shape: [4, 32], bytes: new Uint8Array(4 * 18) } as const;
+  const orders = { width: [...Array(32).keys()], layers: [] };
+  assertThrows(
+    () => permuteWeight("model.embed_tokens.weight", w, orders),
+    TypeError,
+    "Cannot permute columns stored as q4_0: expected f32, f16 or bf16",
+  );
 });
