@@ -79,7 +79,9 @@ export async function findings(): Promise<string> {
   const rows = (await readJsonl(`${ROOT}data/results/convergence.jsonl`)).map(({ value }) => value as RunRow);
   const verdicts = convergenceVerdicts(rows, AUTHOR_RATE);
   const devices = [...new Set(rows.map(({ device }) => device))].join(", ");
-  const sections = FINDINGS.map((finding) => section(finding, verdicts));
+  const note = replicationNote(rows);
+  const isFirm = !note.includes("an indication");
+  const sections = FINDINGS.map((finding) => section(finding, verdicts, isFirm));
   return await formatted(`# Findings
 
 What the kit has measured of OLoRA's claims, from the rows in [data/results](data/README.md) and nothing else:
@@ -118,11 +120,18 @@ async function formatted(markdown: string): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-function section({ name, claim, verdicts, notebook, missing }: Finding, all: readonly Verdict[]): string {
+function section(
+  { name, claim, verdicts, notebook, missing }: Finding,
+  all: readonly Verdict[],
+  isFirm: boolean,
+): string {
   const own = verdicts.map((wanted) => {
     const verdict = all.find(({ claim }) => claim === wanted);
     if (!verdict) throw new RangeError(`Cannot write ${name}: the rows give no verdict on "${wanted}"`);
-    return `- **${WORDS[verdict.outcome]}**: ${verdict.claim}. ${verdict.sentence}`;
+    const soFar = isFirm || verdict.outcome === "open" || /counted exactly/.test(verdict.sentence)
+      ? ""
+      : " so far";
+    return `- **${WORDS[verdict.outcome]}${soFar}**: ${verdict.claim}. ${verdict.sentence}`;
   });
   const lines = own.length ? own : ["- **Not measured**."];
   return `## ${name}. ${claim}\n\n${lines.join("\n")}\n\nNotebook: ${notebook}. Still missing: ${missing}.`;
