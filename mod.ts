@@ -111,6 +111,8 @@ export {
 export { type RateLoss, type RateRange, rateRange } from "./lib/display/rate_range.ts";
 export { report, type ReportOptions } from "./lib/display/report.ts";
 export {
+  finalLoss,
+  groupRuns,
   type RowConfig,
   type RunGroup,
   type RunRow,
