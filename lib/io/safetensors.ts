@@ -1,5 +1,6 @@
 import type { HostTensor } from "../core/host_tensor.ts";
 import { writeFileAtomic } from "./atomic.ts";
+import { openNamed, readAt } from "./read_at.ts";
 import { encodeSafetensors, headerLength, parseHeader, readableDType } from "./safetensors_format.ts";
 import type { SafetensorsHeader } from "./safetensors_format.ts";
 
@@ -28,7 +29,7 @@ export interface SafetensorsFile extends SafetensorsHeader, Disposable {
  * @throws {Deno.errors.NotFound} If there is no such file.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = await openNamed(path);
+  const file = await openNamed(path, "safetensors");
   try {
     const { size } = await file.stat();
     const length = headerLength(readAt(file, 0, Math.min(8, size), path), size, path);
@@ -72,31 +73,4 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): Promise<void> {
   await writeFileAtomic(path, encodeSafetensors(tensors, metadata));
-}
-
-async function openNamed(path: string): Promise<Deno.FsFile> {
-  try {
-    return await Deno.open(path);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new Deno.errors.NotFound(`Cannot read ${path}: found no such file, expected safetensors`, {
-      cause,
-    });
-  }
-}
-
-/** Seek and read in one synchronous turn, so that concurrent reads of one file cannot mix their positions. */
-function readAt(file: Deno.FsFile, offset: number, length: number, path: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  file.seekSync(offset, Deno.SeekMode.Start);
-  for (let done = 0; done < length;) {
-    const count = file.readSync(bytes.subarray(done));
-    if (count === null) {
-      throw new SyntaxError(
-        `Cannot read ${path}: it ends at byte ${offset + done}, expected ${offset + length}`,
-      );
-    }
-    done += count;
-  }
-  return bytes;
 }

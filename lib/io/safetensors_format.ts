@@ -43,7 +43,7 @@ const STORED_WIDTHS: Readonly<Record<StoredDType, number>> = {
   C64: 8,
 };
 
-const READABLE: Partial<Record<StoredDType, DType>> = {
+const READABLE: Partial<Record<TensorInfo["dtype"], DType>> = {
   F32: "f32",
   F16: "f16",
   BF16: "bf16",
@@ -63,8 +63,11 @@ export const HEADER_LIMIT = 100_000_000;
 
 /** Where a tensor lies in its file. */
 export interface TensorInfo {
-  /** Element type as stored; all are listed, {@linkcode readableDType} tells which can be read. */
-  readonly dtype: StoredDType;
+  /**
+   * Element type as stored; all are listed, {@linkcode readableDType} tells which can be read. Block formats occur in
+   * GGUF files alone.
+   */
+  readonly dtype: StoredDType | Uppercase<BlockDType>;
   /** Lengths of the axes. */
   readonly shape: readonly number[];
   /** First byte, from the start of the file. */
@@ -159,7 +162,7 @@ export function parseHeader(header: Uint8Array, fileSize: number, name: string):
  * @throws {TypeError} If this kit has no such type, e.g. `Cannot read tensor ids of x.safetensors: found dtype
  * I64, expected F32, F16, BF16, U32, I32`.
  */
-export function readableDType(dtype: StoredDType, tensor: string, name: string): DType {
+export function readableDType(dtype: TensorInfo["dtype"], tensor: string, name: string): DType {
   const readable = READABLE[dtype];
   if (readable) return readable;
   throw new TypeError(
