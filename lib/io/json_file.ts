@@ -31,7 +31,7 @@ export function parseJsonObject(text: string, name: string): JsonObject {
 }
 
 /**
- * The text of the file at `path`, or undefined if there is none.
+ * The text of the file at `path`, or undefined if there is none, as inside what is no folder.
  *
  * @throws What the file system says, other than that the file is missing.
  */
@@ -39,7 +39,7 @@ export async function readTextIfAny(path: string): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
     throw error;
   }
 }

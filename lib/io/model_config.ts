@@ -1,3 +1,5 @@
+import { isGguf } from "./gguf.ts";
+import { readGgufConfig } from "./gguf_model.ts";
 import { type JsonObject, readJson } from "./json_file.ts";
 
 /** What makes a decoder: the fields of config.json that decide its shapes and its arithmetic. */
@@ -33,13 +35,14 @@ export interface DecoderConfig {
 }
 
 /**
- * Reads `config.json` of a Hugging Face model folder.
+ * Reads `config.json` of a Hugging Face model folder, or what the metadata of a GGUF file say in its place.
  *
  * @throws {Deno.errors.NotFound} If there is none.
  * @throws {SyntaxError} If it is not JSON.
  * @throws {RangeError} As {@linkcode parseModelConfig}.
  */
 export async function readModelConfig(folder: string): Promise<DecoderConfig> {
+  if (isGguf(folder)) return parseModelConfig(await readGgufConfig(folder), folder);
   return parseModelConfig(await readJson(`${folder}/config.json`), `${folder}/config.json`);
 }
 

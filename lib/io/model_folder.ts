@@ -1,3 +1,4 @@
+import { isGguf } from "./gguf.ts";
 import { readTextIfAny } from "./json_file.ts";
 
 /** The models that come with the kit, by the name that stands for each. */
@@ -8,23 +9,27 @@ const EMBEDDED: Readonly<Record<string, string>> = {
 };
 
 /**
- * The folder that a model's specification stands for: "tiny" (the model that comes with the kit; "tiny:2" and
+ * The folder or GGUF file that a model's specification stands for: "tiny" (the model that comes with the kit; "tiny:2" and
  * "tiny:3" are the same from other seeds), or a path of
- * a Hugging Face model folder.
+ * a Hugging Face model folder or a .gguf file.
  *
  * @returns A path.
  * @throws {RangeError} If the specification is of a kind that is not supported.
- * @throws {Deno.errors.NotFound} If the folder has no config.json.
+ * @throws {Deno.errors.NotFound} If there is no such file, or the folder has no config.json.
  */
 export async function resolveModel(spec: string): Promise<string> {
   const supported = `supported are ${
     Object.keys(EMBEDDED).map((name) => `"${name}"`).join(", ")
-  } and the path of a Hugging Face folder (config.json, model.safetensors or its shards, tokenizer.json)`;
+  } and the path of a Hugging Face folder (config.json, model.safetensors or its shards, tokenizer.json) or of a .gguf file`;
   if (spec.startsWith("hf:")) {
     throw new RangeError(`Cannot load model ${spec}: downloads are not supported yet; ${supported}`);
   }
-  if (spec.endsWith(".gguf")) {
-    throw new RangeError(`Cannot load model ${spec}: GGUF files are not supported yet; ${supported}`);
+  if (isGguf(spec)) {
+    const found = await Deno.stat(spec).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+    if (found?.isFile) return spec;
+    throw new Deno.errors.NotFound(`Cannot load model ${spec}: found no such file; ${supported}`);
   }
   const folder = Object.hasOwn(EMBEDDED, spec) ? embedded(EMBEDDED[spec]) : spec.replace(/(?<=.)[/\\]+$/, "");
   if (await readTextIfAny(`${folder}/config.json`) !== undefined) return folder;

@@ -1,9 +1,11 @@
 import type { HostTensor } from "../core/host_tensor.ts";
+import { isGguf } from "./gguf.ts";
+import { openGgufModel } from "./gguf_model.ts";
 import { parseJsonObject } from "./json_file.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 
-/** The tensors of a model folder, whether it is one file or many shards. */
+/** The tensors of a model, whether it is one file or many shards. */
 export interface ModelTensors extends Disposable {
   /** The files that hold them. */
   readonly paths: readonly string[];
@@ -22,12 +24,13 @@ export interface ModelTensors extends Disposable {
 
 /**
  * Opens `model.safetensors` of a Hugging Face model folder, or else the shards that
- * `model.safetensors.index.json` lists.
+ * `model.safetensors.index.json` lists; or a GGUF file, whose tensors then have their Hugging Face names.
  *
  * @throws {Deno.errors.NotFound} If the folder has neither, or a shard is missing.
  * @throws {SyntaxError} If a file is malformed, or the index disagrees with the shards.
  */
 export async function openModelTensors(folder: string): Promise<ModelTensors> {
+  if (isGguf(folder)) return await openGgufModel(folder);
   const single = `${folder}/model.safetensors`;
   const index = `${folder}/model.safetensors.index.json`;
   if (await exists(single)) return view(folder, [await openSafetensors(single)]);

@@ -1,4 +1,6 @@
 import { Tokenizer as Engine } from "npm:@huggingface/tokenizers@0.2.0";
+import { isGguf } from "./gguf.ts";
+import { readGgufTokenizer } from "./gguf_tokenizer.ts";
 import { type JsonObject, readJson, readJsonIfAny, readTextIfAny } from "./json_file.ts";
 
 /** Text to token ids and back, with the ids that mean something to a model. */
@@ -36,12 +38,16 @@ export interface TokenizerFiles {
 
 /**
  * Loads the tokenizer of a Hugging Face folder: `tokenizer.json`, and what is there of `tokenizer_config.json`,
- * `config.json`, `generation_config.json` and `chat_template.jinja`.
+ * `config.json`, `generation_config.json` and `chat_template.jinja`; or that of a GGUF file, from its metadata.
  *
- * @throws {Deno.errors.NotFound} If the folder has no tokenizer.json.
+ * @throws {Deno.errors.NotFound} If the folder has no tokenizer.json, or the file no tokenizer.
  * @throws {SyntaxError} If a file is not JSON or describes no tokenizer that is known.
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  if (isGguf(folder)) {
+    const { json, files } = await readGgufTokenizer(folder);
+    return makeTokenizer(json, files, folder);
+  }
   const [json, tokenizerConfig, config, generationConfig, chatTemplate] = await Promise.all([
     readJson(`${folder}/tokenizer.json`),
     readJsonIfAny(`${folder}/tokenizer_config.json`),

@@ -1,3 +1,4 @@
+import { blockDTypes } from "../core/dtype.ts";
 import type { DecoderConfig } from "./model_config.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 
@@ -57,8 +58,8 @@ export function expectedTensors(config: DecoderConfig): Map<string, readonly num
  * @param config What the model should be.
  * @param tensors What the file holds.
  * @param name The file or folder, for errors.
- * @throws {RangeError} If a tensor is missing, unexpected, of a wrong shape or of a type other than F32, F16 or
- * BF16: one message with the first five, each with what was found and expected.
+ * @throws {RangeError} If a tensor is missing, unexpected, of a wrong shape or of a type other than F32, F16,
+ * BF16 or (in a GGUF file) a block format: one message with the first five, each with what was found and expected.
  */
 export function checkTensors(
   config: DecoderConfig,
@@ -73,7 +74,7 @@ export function checkTensors(
       problems.push(`${tensor}: found nothing, expected [${shape.join(", ")}]`);
     } else if (found.shape.join() !== shape.join()) {
       problems.push(`${tensor}: found shape [${found.shape.join(", ")}], expected [${shape.join(", ")}]`);
-    } else if (!["F32", "F16", "BF16"].includes(found.dtype)) {
+    } else if (!["f32", "f16", "bf16", ...blockDTypes].includes(found.dtype.toLowerCase())) {
       problems.push(`${tensor}: found dtype ${found.dtype}, expected F32, F16 or BF16`);
     }
   }

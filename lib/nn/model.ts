@@ -14,11 +14,11 @@ import { permuteWeight, randomPermutations } from "./permute.ts";
 export class Model implements DecoderWeights, Disposable {
   /** The device. */
   readonly gpu: Gpu;
-  /** Where it was loaded from: what was asked for, and the folder. */
+  /** Where it was loaded from: what was asked for, and the folder or GGUF file. */
   readonly source: { readonly name: string; readonly folder: string };
   /** Architecture. */
   readonly config: DecoderConfig;
-  /** Text to ids and back; absent where the folder has no tokenizer.json. */
+  /** Text to ids and back; absent where there is no tokenizer. */
   readonly tokenizer: Tokenizer | undefined;
   /** Weights by their Hugging Face names; matrices as stored, vectors as f32. */
   readonly weights: ReadonlyMap<string, Tensor>;
@@ -62,8 +62,8 @@ export interface LoadOptions {
 }
 
 /**
- * Loads a decoder: `"tiny"` (embedded), or a Hugging Face folder with `config.json`, `model.safetensors` (or its
- * shards) and `tokenizer.json`. Tensors are read one at a time; matrices stay in the type they are stored in.
+ * Loads a decoder: `"tiny"` (embedded), a Hugging Face folder with `config.json`, `model.safetensors` (or its
+ * shards) and `tokenizer.json`, or a GGUF file of architecture llama. Tensors are read one at a time; matrices stay in the type they are stored in.
  *
  * @throws {RangeError} If the architecture is unknown, or a tensor is missing, unexpected or of a wrong shape.
  * @throws {SyntaxError} If a file is malformed.

@@ -1,0 +1,149 @@
+import type { HostTensor } from "../core/host_tensor.ts";
+import { type GgufFile, openGguf } from "./gguf.ts";
+import type { GgufHeader, GgufValue } from "./gguf_format.ts";
+import type { JsonObject } from "./json_file.ts";
+import type { ModelTensors } from "./model_tensors.ts";
+import type { TensorInfo } from "./safetensors_format.ts";
+
+/** Names of Llama's tensors, GGUF's and Hugging Face's; those of layer N follow `blk.N.` and `model.layers.N.`. */
+const NAMES: Readonly<Record<string, string>> = {
+  "token_embd": "model.embed_tokens",
+  "output_norm": "model.norm",
+  "output": "lm_head",
+};
+const LAYER_NAMES: Readonly<Record<string, string>> = {
+  "attn_norm": "input_layernorm",
+  "attn_q": "self_attn.q_proj",
+  "attn_k": "self_attn.k_proj",
+  "attn_v": "self_attn.v_proj",
+  "attn_output": "self_attn.o_proj",
+  "ffn_norm": "post_attention_layernorm",
+  "ffn_gate": "mlp.gate_proj",
+  "ffn_up": "mlp.up_proj",
+  "ffn_down": "mlp.down_proj",
+};
+
+/**
+ * What a GGUF file's metadata say of its model, in the form of a config.json.
+ *
+ * @throws {RangeError} If the architecture is not supported.
+ * @throws {SyntaxError} If the file is malformed.
+ */
+export async function readGgufConfig(path: string): Promise<JsonObject> {
+  using file = await openGguf(path);
+  return ggufConfigJson(file, path);
+}
+
+/**
+ * Opens the weights of a GGUF file under their Hugging Face names. Rows of q and k are in Hugging Face's order again:
+ * llama.cpp stores the two halves of a head that rotary embedding turns with each other row by row in turns. A row is
+ * made of whole blocks, so blocks are moved and never taken apart.
+ *
+ * @throws {RangeError} If the architecture is not supported.
+ * @throws {SyntaxError} If the file is malformed.
+ */
+export async function openGgufModel(path: string): Promise<ModelTensors> {
+  const file = await openGguf(path);
+  try {
+    const config = ggufConfigJson(file, path);
+    const stored = new Map<string, string>();
+    for (const name of file.tensors.keys()) {
+      const known = huggingFaceName(name);
+      if (stored.has(known)) {
+        throw new SyntaxError(`Cannot read ${path}: found both ${name} and ${stored.get(known)}`);
+      }
+      stored.set(known, name);
+    }
+    return view(file, stored, config);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function view(file: GgufFile, stored: ReadonlyMap<string, string>, config: JsonObject): ModelTensors {
+  return {
+    paths: [file.path],
+    tensors: new Map([...stored].map(([name, own]): [string, TensorInfo] => [name, file.tensors.get(own)!])),
+    async read(name) {
+      const own = stored.get(name);
+      if (own === undefined) {
+        throw new RangeError(`Cannot read tensor ${name}: ${file.path} has no tensor for it`);
+      }
+      const tensor = await file.read(own);
+      if (own.endsWith(".attn_q.weight")) return halvesApart(tensor, config.num_attention_heads);
+      if (own.endsWith(".attn_k.weight")) return halvesApart(tensor, config.num_key_value_heads);
+      return tensor;
+    },
+    close: () => file.close(),
+    [Symbol.dispose]: () => file.close(),
+  };
+}
+
+/** Rows 2 i + j of each head, in places j c / 2 + i. */
+function halvesApart(tensor: HostTensor, heads: unknown): HostTensor {
+  const [rows] = tensor.shape;
+  const c = rows / (heads as number);
+  if (tensor.shape.length !== 2 || !Number.isInteger(c) || c % 2) return tensor;
+  const stride = tensor.bytes.length / rows;
+  const bytes = new Uint8Array(tensor.bytes.length);
+  for (let row = 0; row < rows; row++) {
+    const [head, place] = [Math.floor(row / c), row % c];
+    const from = head * c + 2 * (place % (c / 2)) + Math.floor(place / (c / 2));
+    bytes.set(tensor.bytes.subarray(from * stride, (from + 1) * stride), row * stride);
+  }
+  return { ...tensor, bytes };
+}
+
+/** The name in a Hugging Face file; one that is not known stays, and is refused with the others. */
+function huggingFaceName(name: string): string {
+  const [, layer, part] = /^(?:blk\.(\d+)\.)?(\w+)\.weight$/.exec(name) ?? [];
+  const names = layer === undefined ? NAMES : LAYER_NAMES;
+  if (part === undefined || !Object.hasOwn(names, part)) return name;
+  return `${layer === undefined ? "" : `model.layers.${layer}.`}${names[part]}.weight`;
+}
+
+function ggufConfigJson({ metadata, tensors }: GgufHeader, path: string): JsonObject {
+  const architecture = metadata.get("general.architecture");
+  if (architecture !== "llama") {
+    throw new RangeError(
+      `Cannot use ${path}: found general.architecture ${
+        JSON.stringify(architecture ?? null)
+      }, expected "llama"`,
+    );
+  }
+  const about = (key: string) => decimal(metadata.get(`llama.${key}`));
+  const id = (role: string) => metadata.get(`tokenizer.ggml.${role}_token_id`);
+  const [width, heads] = [about("embedding_length"), about("attention.head_count")];
+  const headWidth = about("attention.key_length") ?? Number(width) / Number(heads);
+  const scaling = about("rope.scaling.type") ?? "none";
+  return {
+    model_type: "llama",
+    architectures: ["LlamaForCausalLM"],
+    vocab_size: about("vocab_size") ?? (metadata.get("tokenizer.ggml.tokens") as ArrayLike<unknown>)?.length,
+    hidden_size: width,
+    num_hidden_layers: about("block_count"),
+    num_attention_heads: heads,
+    num_key_value_heads: about("attention.head_count_kv") ?? heads,
+    head_dim: headWidth,
+    intermediate_size: about("feed_forward_length"),
+    max_position_embeddings: about("context_length"),
+    rms_norm_eps: about("attention.layer_norm_rms_epsilon"),
+    rope_theta: about("rope.freq_base") ?? 10000,
+    rope_scaling: scaling === "none" ? null : { rope_type: scaling },
+    partial_rotary_factor: Number(about("rope.dimension_count") ?? headWidth) / Number(headWidth),
+    tie_word_embeddings: !tensors.has("output.weight"),
+    bos_token_id: id("bos") ?? null,
+    eos_token_id: [...new Set([id("eos"), id("eot")])].filter((found) => found !== undefined),
+  };
+}
+
+/** A number that was stored as f32 as the shortest decimal that gives it: 1e-5, not 9.999999747378752e-6. */
+function decimal(value: GgufValue | undefined): GgufValue | undefined {
+  if (typeof value !== "number" || Number.isInteger(value)) return value;
+  for (let digits = 1; digits < 10; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return value;
+}
