@@ -1,0 +1,98 @@
+import { type HostTensor, hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
+import { Rng } from "../../lib/core/rng.ts";
+import { type DecoderConfig, readModelConfig } from "../../lib/io/model_config.ts";
+import { openModelTensors } from "../../lib/io/model_tensors.ts";
+import { randomBlocks } from "./blocks.ts";
+import { modelFolder } from "./fixtures.ts";
+import { encodeGguf, type TypedValue } from "./gguf.ts";
+
+const NAMES: [RegExp, string][] = [
+  [/^model\.embed_tokens/, "token_embd"],
+  [/^model\.norm/, "output_norm"],
+  [/^lm_head/, "output"],
+  [/^model\.layers\./, "blk."],
+  [/input_layernorm/, "attn_norm"],
+  [/post_attention_layernorm/, "ffn_norm"],
+  [/self_attn\.o_proj/, "attn_output"],
+  [/self_attn\.(.)_proj/, "attn_$1"],
+  [/mlp\.(\w+)_proj/, "ffn_$1"],
+];
+
+/** The rows of q or k as llama.cpp's converter leaves them: `w.reshape(heads, 2, c / 2, in).swapaxes(1, 2)`. */
+function inTurns({ shape, ...tensor }: HostTensor, heads: number): HostTensor {
+  const [rows, stride] = [shape[0], tensor.bytes.length / shape[0]];
+  const half = rows / heads / 2;
+  const order: number[] = [];
+  for (let head = 0; head < heads; head++) {
+    for (let i = 0; i < half; i++) for (const side of [0, 1]) order.push((2 * head + side) * half + i);
+  }
+  const bytes = order.flatMap((row) => [...tensor.bytes.subarray(row * stride, (row + 1) * stride)]);
+  return { ...tensor, shape, bytes: Uint8Array.from(bytes) };
+}
+
+/** What a converter writes of `config`. */
+export const metadataOf = (config: DecoderConfig): Record<string, TypedValue> => ({
+  "general.architecture": ["string", "llama"],
+  "llama.vocab_size": ["u32", config.vocabularySize],
+  "llama.embedding_length": ["u32", config.width],
+  "llama.block_count": ["u32", config.layers],
+  "llama.attention.head_count": ["u32", config.heads],
+  "llama.attention.head_count_kv": ["u32", config.keyValueHeads],
+  "llama.attention.key_length": ["u32", config.headWidth],
+  "llama.rope.dimension_count": ["u32", config.headWidth],
+  "llama.feed_forward_length": ["u32", config.mlpWidth],
+  "llama.context_length": ["u32", config.context],
+  "llama.attention.layer_norm_rms_epsilon": ["f32", config.normEps],
+  "llama.rope.freq_base": ["f32", config.ropeBase],
+  "tokenizer.ggml.bos_token_id": ["u32", config.bos!],
+  "tokenizer.ggml.eos_token_id": ["u32", config.eos[0]],
+});
+
+/** The tensors of a committed model under GGUF's names, each first changed by `change`. */
+export async function ggufTensors(
+  model: "llama_tied" | "llama_untied",
+  change = (tensor: HostTensor, _name: string): HostTensor => tensor,
+): Promise<Record<string, HostTensor>> {
+  const tensors: Record<string, HostTensor> = {};
+  const config = await readModelConfig(modelFolder(model)!);
+  using file = await openModelTensors(modelFolder(model)!);
+  for (const name of file.tensors.keys()) {
+    const own = NAMES.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name);
+    const tensor = change(await file.read(name), name);
+    const heads = /attn_([qk])/.exec(own)?.[1];
+    tensors[own] = heads ? inTurns(tensor, heads === "q" ? config.heads : config.keyValueHeads) : tensor;
+  }
+  return tensors;
+}
+
+/** Of the matrices of llama_tied whose rows are whole blocks: random blocks, in size about what they were. */
+function blocksFor(rng: Rng): (tensor: HostTensor, name: string) => HostTensor {
+  return (tensor, name) => {
+    if (tensor.shape.length !== 2 || tensor.shape[1] % 32) return tensor;
+    const dtype = /embed/.test(name) ? "q8_0" : /q_proj|up_proj/.test(name) ? "q4_1" : "q5_0";
+    const host = randomBlocks(rng, tensor.shape as [number, number], dtype);
+    const view = new DataView(host.bytes.buffer);
+    const [stride, half] = dtype === "q8_0" ? [34, 0x1400] : dtype === "q4_1" ? [20, 0x2400] : [22, 0x2400];
+    for (let at = 0; at < host.bytes.length; at += stride) {
+      view.setUint16(at, half + rng.below(256), true);
+      if (dtype === "q4_1") view.setUint16(at + 2, 0xb000 + rng.below(256), true);
+    }
+    return host;
+  };
+}
+
+/** llama_tied as two GGUF files of the same numbers: matrices in blocks, and all of it in f32. */
+export async function blocksAndWide(): Promise<{ blocks: Uint8Array; wide: Uint8Array }> {
+  const metadata = metadataOf(await readModelConfig(modelFolder("llama_tied")!));
+  const make = blocksFor(new Rng(3, "gguf model"));
+  const wide = new Map<string, HostTensor>();
+  const blocks = await ggufTensors("llama_tied", (tensor, name) => {
+    const host = make(tensor, name);
+    wide.set(name, hostTensor(host.shape, toFloat32(host)));
+    return host;
+  });
+  return {
+    blocks: encodeGguf(metadata, blocks),
+    wide: encodeGguf(metadata, await ggufTensors("llama_tied", (_, name) => wide.get(name)!)),
+  };
+}
