@@ -19,6 +19,8 @@ export { qr, qrAll, type QrOptions, type QrResult } from "./lib/linalg/qr.ts";
 export { type LanczosOptions, type LargestEigenvalue, largestEigenvalue } from "./lib/linalg/lanczos.ts";
 export { type Svd, svd } from "./lib/linalg/svd.ts";
 export type { DecoderConfig } from "./lib/io/model_config.ts";
+export type { FamilyName } from "./lib/io/families.ts";
+export type { RopeScaling } from "./lib/io/rope_scaling.ts";
 export type { Tokenizer } from "./lib/io/tokenizer.ts";
 export { type PeftAdapter, type PeftConfig, type PeftFactors } from "./lib/io/peft_format.ts";
 export { readPeftAdapter, writePeftAdapter } from "./lib/io/peft.ts";

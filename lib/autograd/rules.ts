@@ -8,8 +8,11 @@ import { embedding, embeddingBackward } from "../ops/embedding.ts";
 import type { EmbeddingPlan } from "../ops/embedding.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { add } from "../ops/add.ts";
+import { addScaled, affine } from "../ops/affine.ts";
 import { attention, attentionBackward } from "../ops/attention.ts";
+import { bias, biasGradient } from "../ops/bias.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
+import { geluGate, geluGateBackward } from "../ops/gelu_gate.ts";
 import { rmsNorm, rmsNormBackward, rmsNormWeight } from "../ops/rms_norm.ts";
 import { rotary } from "../ops/rotary.ts";
 import { siluGate, siluGateBackward } from "../ops/silu_gate.ts";
@@ -20,6 +23,33 @@ export const addRule: Rule<null, null> = {
   name: "add",
   forward: (gpu, [x, y]) => ({ outputs: [add(gpu, x.value, y.value)], saved: null }),
   backward: (_gpu, [dz], [x, y]) => [x.needed ? dz : undefined, y.needed ? dz : undefined],
+};
+
+/** `y = scale x + offset`; inputs [x]. */
+export const affineRule: Rule<{ scale: number; offset: number }, null> = {
+  name: "affine",
+  forward: (gpu, [x], { scale, offset }) => ({ outputs: [affine(gpu, x.value, scale, offset)], saved: null }),
+  backward(gpu, [dy], [x], _saved, { scale }) {
+    if (!dy || !x.needed) return [];
+    if (!x.sink) return [scale === 1 ? dy : affine(gpu, dy, scale)];
+    addScaled(gpu, dy, scale, x.sink);
+    return [];
+  },
+};
+
+/** `y[i, j] = x[i, j] + b[j]`; inputs [x, b]. */
+export const biasRule: Rule<null, null> = {
+  name: "bias",
+  forward: (gpu, [x, b]) => ({ outputs: [bias(gpu, x.value, b.value)], saved: null }),
+  backward(gpu, [dy], [x, b]) {
+    if (!dy) return [];
+    let db: Tensor | undefined;
+    if (b.needed) {
+      if (!b.sink) gpu.clear(db = gpu.tensor(b.value.shape));
+      biasGradient(gpu, dy, b.sink ?? db!);
+    }
+    return [x.needed ? dy : undefined, db];
+  },
 };
 
 /** `x = table[ids]`; inputs [table]. */
@@ -53,6 +83,28 @@ export const rmsNormRule: Rule<{ eps: number }, { h: Tensor; rho: Tensor }> = {
     }
     const dx = x.needed || delta?.needed ? rmsNormBackward(gpu, { h, rho, w: w.value }, dy, dh) : undefined;
     return [x.needed ? dx : undefined, dw, delta?.needed ? dx : undefined];
+  },
+};
+
+/** `rmsNorm` of each head by itself; inputs [x, w] where x is `[n, h c]` and w `[c]`. */
+export const headNormRule: Rule<{ eps: number }, { rho: Tensor }> = {
+  name: "headNorm",
+  forward(gpu, [x, w], { eps }) {
+    const { y, rho } = rmsNorm(gpu, eachHead(x.value, w.value), w.value, { eps });
+    return { outputs: [y.reshape(x.value.shape)], saved: { rho }, scratch: [rho] };
+  },
+  backward(gpu, [dy], [x, w], { rho }) {
+    if (!dy) return [];
+    const [h, slope] = [eachHead(x.value, w.value), eachHead(dy, w.value)];
+    let dw: Tensor | undefined;
+    if (w.needed) {
+      if (!w.sink) gpu.clear(dw = gpu.tensor(w.value.shape));
+      rmsNormWeight(gpu, { h, rho }, slope, w.sink ?? dw!);
+    }
+    const dx = x.needed
+      ? rmsNormBackward(gpu, { h, rho, w: w.value }, slope).reshape(x.value.shape)
+      : undefined;
+    return [dx, dw];
   },
 };
 
@@ -124,6 +176,17 @@ export const siluGateRule: Rule<null, null> = {
   },
 };
 
+/** As `siluGateRule`, with gelu; inputs [g, v]. */
+export const geluGateRule: Rule<null, null> = {
+  name: "geluGate",
+  forward: (gpu, [g, v]) => ({ outputs: [geluGate(gpu, g.value, v.value)], saved: null }),
+  backward(gpu, [dh], [g, v]) {
+    if (!dh) return [];
+    const { dg, dv } = geluGateBackward(gpu, g.value, v.value, dh);
+    return [dg, dv];
+  },
+};
+
 /**
  * Nats of each row, f32 `[n]`; inputs [x, head]. Its gradient is that of `scale · Σ nll`, computed in the forward pass
  * while a chunk of logits is at hand, so `backward` starts from it without a gradient.
@@ -146,6 +209,11 @@ export const crossEntropyRule: Rule<{ targets: Tensor; scale: number }, { dx?: T
   },
   backward: (_gpu, _none, [, head], { dx, dHead }) => [dx, head.sink ? undefined : dHead],
 };
+
+/** `[n, h c]` seen as `[n h, c]`, for a norm's weight `[c]`. */
+function eachHead(x: Tensor, w: Tensor): Tensor {
+  return x.view([x.size / w.size, w.size]);
+}
 
 /** `[n, h c]` or `[s, h c]` seen as `[b, t, h, c]`. */
 function heads(x: Tensor, { b, c }: HeadAxes): Tensor {

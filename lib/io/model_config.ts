@@ -1,11 +1,13 @@
 import { isGguf } from "./gguf.ts";
 import { readGgufConfig } from "./gguf_model.ts";
+import { FAMILIES, type FamilyName } from "./families.ts";
 import { type JsonObject, readJson } from "./json_file.ts";
+import { type ConfigFail, type RopeScaling, ropeScaling, ropeScalingJson } from "./rope_scaling.ts";
 
 /** What makes a decoder: the fields of config.json that decide its shapes and its arithmetic. */
 export interface DecoderConfig {
-  /** Which layout of operations and which table of weight names. */
-  readonly family: "llama";
+  /** Which row of the table of families. */
+  readonly family: FamilyName;
   /** Tokens of the vocabulary, v. */
   readonly vocabularySize: number;
   /** Width of the residual stream, d. */
@@ -22,6 +24,8 @@ export interface DecoderConfig {
   readonly mlpWidth: number;
   /** Base θ of the rotary angles, position · θ^(-2i / headWidth). */
   readonly ropeBase: number;
+  /** How the rotary frequencies are stretched, if they are. */
+  readonly ropeScaling?: RopeScaling;
   /** ε of the RMS norms. */
   readonly normEps: number;
   /** Longest sequence the model is made for, tokens. */
@@ -67,10 +71,16 @@ export function parseModelConfig(json: JsonObject, name: string): DecoderConfig 
       );
     }
   };
-  only("model_type", ["llama"]);
-  const architecture = [json.architectures ?? "LlamaForCausalLM"].flat();
-  if (architecture[0] !== "LlamaForCausalLM") fail("architectures", '["LlamaForCausalLM"]');
-  only("hidden_act", [undefined, "silu"]);
+  only("model_type", Object.keys(FAMILIES));
+  const familyName = json.model_type as FamilyName;
+  const family = FAMILIES[familyName];
+  const architecture = [json.architectures ?? family.architecture].flat();
+  if (architecture[0] !== family.architecture) fail("architectures", JSON.stringify([family.architecture]));
+  // Gemma's first files say "gelu" and mean its tanh form; transformers reads them so.
+  const legacy = familyName === "gemma" ? ["gelu"] : [];
+  only("hidden_act", [undefined, family.activation, ...legacy]);
+  only("hidden_activation", [undefined, null, family.activation]);
+  only("use_sliding_window", [undefined, null, false]);
   only("attention_bias", [undefined, null, false]);
   only("mlp_bias", [undefined, null, false]);
   only("quantization_config", [undefined, null]);
@@ -81,20 +91,39 @@ export function parseModelConfig(json: JsonObject, name: string): DecoderConfig 
       ? value as number
       : fail(field, "a whole number > 0", value ?? null);
   };
+  const { defaults } = family;
   const heads = count("num_attention_heads");
-  const keyValueHeads = count("num_key_value_heads", heads);
+  const keyValueHeads = count(
+    "num_key_value_heads",
+    json.num_key_value_heads === null ? heads : defaults.keyValueHeads || heads,
+  );
   if (heads % keyValueHeads) fail("num_key_value_heads", `a divisor of num_attention_heads ${heads}`);
   const width = count("hidden_size");
-  const headWidth = count("head_dim", width / heads);
+  const headWidth = count(
+    "head_dim",
+    json.head_dim === null ? width / heads : defaults.headWidth || width / heads,
+  );
   if (headWidth % 2) fail("head_dim", "an even number", headWidth);
   const vocabularySize = count("vocab_size");
   const normEps = json.rms_norm_eps ?? 1e-6;
   if (typeof normEps !== "number" || !(normEps >= 0)) return fail("rms_norm_eps", "a number >= 0");
-  const tied = json.tie_word_embeddings ?? false;
+  const tied = json.tie_word_embeddings ?? defaults.tied;
   if (typeof tied !== "boolean") return fail("tie_word_embeddings", "true or false");
 
+  const context = count("max_position_embeddings", defaults.context);
+  const window = json.sliding_window === undefined ? defaults.window : json.sliding_window;
+  if (familyName === "mistral" && window !== null && !(typeof window === "number" && window >= context)) {
+    fail(
+      "sliding_window",
+      `null or at least max_position_embeddings ${context} (a window inside the context is not supported)`,
+      window,
+    );
+  }
+  const base = ropeBase(json, fail);
+  const scaling = ropeScaling(json, context, fail);
+
   return {
-    family: "llama",
+    family: familyName,
     vocabularySize,
     width,
     layers: count("num_hidden_layers"),
@@ -102,9 +131,10 @@ export function parseModelConfig(json: JsonObject, name: string): DecoderConfig 
     keyValueHeads,
     headWidth,
     mlpWidth: count("intermediate_size"),
-    ropeBase: ropeBase(json, fail),
+    ropeBase: base,
+    ...(scaling && { ropeScaling: scaling }),
     normEps,
-    context: count("max_position_embeddings", 2048),
+    context,
     tiedEmbeddings: tied,
     bos: tokenIds("bos_token_id", json, vocabularySize, fail).at(0),
     eos: tokenIds("eos_token_id", json, vocabularySize, fail),
@@ -117,41 +147,34 @@ export function parseModelConfig(json: JsonObject, name: string): DecoderConfig 
  * @param dtype Element type of the weights stored beside it.
  */
 export function modelConfigJson(config: DecoderConfig, dtype: "f32" | "f16" | "bf16"): JsonObject {
+  const { architecture, activation } = FAMILIES[config.family];
   return {
-    architectures: ["LlamaForCausalLM"],
+    architectures: [architecture],
     attention_bias: false,
     attention_dropout: 0,
     bos_token_id: config.bos ?? null,
     eos_token_id: config.eos.length > 1 ? config.eos : config.eos[0] ?? null,
     head_dim: config.headWidth,
-    hidden_act: "silu",
+    hidden_act: activation,
     hidden_size: config.width,
     intermediate_size: config.mlpWidth,
     max_position_embeddings: config.context,
     mlp_bias: false,
-    model_type: "llama",
+    model_type: config.family,
     num_attention_heads: config.heads,
     num_hidden_layers: config.layers,
     num_key_value_heads: config.keyValueHeads,
     rms_norm_eps: config.normEps,
-    rope_scaling: null,
+    rope_scaling: config.ropeScaling ? ropeScalingJson(config.ropeScaling) : null,
     rope_theta: config.ropeBase,
+    ...(config.family === "mistral" && { sliding_window: null }),
     tie_word_embeddings: config.tiedEmbeddings,
     torch_dtype: { f32: "float32", f16: "float16", bf16: "bfloat16" }[dtype],
     vocab_size: config.vocabularySize,
   };
 }
 
-type Fail = (field: string, expected: string, found?: unknown) => never;
-
-function ropeBase(json: JsonObject, fail: Fail): number {
-  const fields = [json.rope_parameters, json.rope_scaling].filter((rope) =>
-    rope !== undefined && rope !== null
-  );
-  for (const rope of fields as JsonObject[]) {
-    const type = rope.rope_type ?? rope.type ?? "default";
-    if (type !== "default") fail("rope_type", '"default" (scaled rotary angles are not supported)', type);
-  }
+function ropeBase(json: JsonObject, fail: ConfigFail): number {
   const partial = (json.rope_parameters as JsonObject | undefined)?.partial_rotary_factor ??
     json.partial_rotary_factor ?? 1;
   if (partial !== 1) fail("partial_rotary_factor", "1", partial);
@@ -159,7 +182,7 @@ function ropeBase(json: JsonObject, fail: Fail): number {
   return typeof base === "number" && base > 0 ? base : fail("rope_theta", "a number > 0", base);
 }
 
-function tokenIds(field: string, json: JsonObject, vocabularySize: number, fail: Fail): number[] {
+function tokenIds(field: string, json: JsonObject, vocabularySize: number, fail: ConfigFail): number[] {
   const ids: unknown[] = [json[field] ?? []].flat();
   // Some published files hold -1 where they mean none.
   const used = ids.filter((id) => id !== -1);

@@ -1,4 +1,5 @@
 import { blockDTypes } from "../core/dtype.ts";
+import { FAMILIES, type LinearName } from "./families.ts";
 import type { DecoderConfig } from "./model_config.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 
@@ -44,7 +45,15 @@ export function expectedTensors(config: DecoderConfig): Map<string, readonly num
     tensors.set(`model.layers.${layer}.input_layernorm.weight`, [width]);
     tensors.set(`model.layers.${layer}.post_attention_layernorm.weight`, [width]);
   }
-  for (const [path, linear] of linearModules(config)) tensors.set(`${path}.weight`, [linear.out, linear.in]);
+  const { biases, headNorms } = FAMILIES[config.family];
+  for (const [path, linear] of linearModules(config)) {
+    tensors.set(`${path}.weight`, [linear.out, linear.in]);
+    const name = path.slice(path.lastIndexOf(".") + 1) as LinearName;
+    if (biases.includes(name)) tensors.set(`${path}.bias`, [linear.out]);
+    if (headNorms && (name === "q_proj" || name === "k_proj")) {
+      tensors.set(path.replace("_proj", "_norm.weight"), [config.headWidth]);
+    }
+  }
   tensors.set("model.norm.weight", [width]);
   if (!config.tiedEmbeddings) tensors.set("lm_head.weight", [vocabularySize, width]);
   return tensors;

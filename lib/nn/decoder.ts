@@ -1,9 +1,20 @@
 import { linearRule } from "../autograd/linear.ts";
 import type { LinearAttributes } from "../autograd/linear.ts";
-import { attentionRule, embeddingRule, rmsNormRule, rotaryRule, siluGateRule } from "../autograd/rules.ts";
+import {
+  affineRule,
+  attentionRule,
+  biasRule,
+  embeddingRule,
+  geluGateRule,
+  headNormRule,
+  rmsNormRule,
+  rotaryRule,
+  siluGateRule,
+} from "../autograd/rules.ts";
 import { constant, type Tape, type Variable } from "../autograd/tape.ts";
 import type { EmbeddingPlan } from "../ops/embedding.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { FAMILIES, type LinearName } from "../io/families.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
 import type { KeyValueCache } from "./cache.ts";
 
@@ -51,7 +62,8 @@ export interface DecoderInput {
  * Runs the decoder up to its last norm: the hidden state that the head reads, f32 `[b t, d]`.
  *
  * One pre-norm decoder in the form of Llama (Touvron et al. 2023, arXiv:2302.13971, §2.2): RMS norm, rotary positions,
- * grouped causal attention, SiLU-gated MLP. Each residual sum is taken by the norm that follows it.
+ * grouped causal attention, gated MLP; what a family changes in it is said by its row of `FAMILIES`. Each residual sum
+ * is taken by the norm that follows it.
  */
 export function decode(
   tape: Tape,
@@ -61,28 +73,47 @@ export function decode(
 ): Variable {
   const { config, rotary: table } = model;
   const { b, t, cache } = input;
+  const family = FAMILIES[config.family];
   const start = cache?.length ?? 0;
   const axes = { b, t, c: config.headWidth };
   const weight = (name: string) => changes?.weight(name) ?? constant(found(model, name));
   const linear = (x: Variable, module: string) => {
     const w = weight(`${module}.weight`);
     const branch = changes?.branch(module);
-    if (!branch) return tape.apply(linearRule, [x, w], {})[0];
-    return tape.apply(linearRule, [x, w, branch.a, branch.b], { adapter: branch })[0];
+    const [y] = branch
+      ? tape.apply(linearRule, [x, w, branch.a, branch.b], { adapter: branch })
+      : tape.apply(linearRule, [x, w], {});
+    if (!family.biases.includes(module.slice(module.lastIndexOf(".") + 1) as LinearName)) return y;
+    return tape.apply(biasRule, [y, weight(`${module}.bias`)], null)[0];
   };
-  const norm = (x: Variable, name: string, delta?: Variable) =>
-    tape.apply(rmsNormRule, delta ? [x, weight(name), delta] : [x, weight(name)], { eps: config.normEps });
+  const normWeight = (name: string) => {
+    const w = weight(name);
+    return family.normOffset ? tape.apply(affineRule, [w], { scale: 1, offset: family.normOffset })[0] : w;
+  };
+  const norm = (x: Variable, name: string, delta?: Variable) => {
+    const w = normWeight(name);
+    return tape.apply(rmsNormRule, delta ? [x, w, delta] : [x, w], { eps: config.normEps });
+  };
 
   const embed = weight("model.embed_tokens.weight");
   let [x] = tape.apply(embeddingRule, [embed], { ids: input.ids, ...(input.plan && { plan: input.plan }) });
+  if (family.scaledEmbeddings) {
+    [x] = tape.apply(affineRule, [x], { scale: Math.sqrt(config.width), offset: 0 });
+  }
   let delta: Variable | undefined;
   for (let layer = 0; layer < config.layers; layer++) {
     const at = `model.layers.${layer}`;
     const [y, h = x] = norm(x, `${at}.input_layernorm.weight`, delta);
-    const turned = (name: string) =>
-      tape.apply(rotaryRule, [linear(y, `${at}.self_attn.${name}`)], { ...axes, table, start })[0];
-    const q = turned("q_proj");
-    let k = turned("k_proj");
+    const turned = (name: "q" | "k") => {
+      let heads = linear(y, `${at}.self_attn.${name}_proj`);
+      if (family.headNorms) {
+        const w = normWeight(`${at}.self_attn.${name}_norm.weight`);
+        [heads] = tape.apply(headNormRule, [heads, w], { eps: config.normEps });
+      }
+      return tape.apply(rotaryRule, [heads], { ...axes, table, start })[0];
+    };
+    const q = turned("q");
+    let k = turned("k");
     let v = linear(y, `${at}.self_attn.v_proj`);
     if (cache) [k, v] = cache.extend(layer, k, v);
     const [mixed] = tape.apply(attentionRule, [q, k, v], { ...axes, start });
@@ -91,7 +122,7 @@ export function decode(
       `${at}.post_attention_layernorm.weight`,
       linear(mixed, `${at}.self_attn.o_proj`),
     );
-    const [gated] = tape.apply(siluGateRule, [
+    const [gated] = tape.apply(family.activation === "silu" ? siluGateRule : geluGateRule, [
       linear(z, `${at}.mlp.gate_proj`),
       linear(z, `${at}.mlp.up_proj`),
     ], null);

@@ -40,7 +40,7 @@ export class Model implements DecoderWeights, Disposable {
     this.config = config;
     this.tokenizer = tokenizer;
     this.weights = weights;
-    const table = rotaryTable(config.context, config.headWidth, config.ropeBase);
+    const table = rotaryTable(config.context, config.headWidth, config.ropeBase, config.ropeScaling);
     this.rotary = gpu.keep(gpu.upload(table, [config.context, config.headWidth]));
   }
 

@@ -68,10 +68,14 @@ export function randomPermutations(config: DecoderConfig, seed: number): Permuta
  */
 export function permuteWeight(name: string, tensor: HostTensor, orders: Permutations): HostTensor {
   const { width, layers } = orders;
-  if (tensor.shape.length === 1) return reorder(tensor, width, undefined);
-  const [, layer, module] = /^model\.layers\.(\d+)\.\w+\.(\w)\w*_proj\.weight$/.exec(name) ?? [];
-  if (layer === undefined) return reorder(tensor, undefined, width);
+  // Norms of heads act on channels that stay where they are.
+  if (/\.[qk]_norm\.weight$/.test(name)) return tensor;
+  const [, layer, module, part] = /^model\.layers\.(\d+)\.\w+\.(\w)\w*_proj\.(weight|bias)$/.exec(name) ?? [];
+  if (layer === undefined) {
+    return tensor.shape.length === 1 ? reorder(tensor, width, undefined) : reorder(tensor, undefined, width);
+  }
   const { mlp, q, k, v, o } = layers[Number(layer)];
+  if (part === "bias") return reorder(tensor, { q, k, v, o: width, d: width }[module] ?? mlp, undefined);
   switch (module) {
     case "q":
       return reorder(tensor, q, width);

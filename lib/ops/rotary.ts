@@ -11,6 +11,18 @@ export interface RotaryOptions {
   inverse?: boolean;
 }
 
+/** How frequencies are stretched, rope_type "llama3" of Hugging Face's configurations. */
+export interface RotaryScaling {
+  /** What slow frequencies are divided by. */
+  readonly factor: number;
+  /** Turns in `context` below which a frequency is slow. */
+  readonly low: number;
+  /** Turns in `context` above which a frequency is fast. */
+  readonly high: number;
+  /** Tokens of the texts that the model was first trained on. */
+  readonly context: number;
+}
+
 /**
  * Table for `rotary`: f32 `[positions, c]`, row p holding cos(p · base^(−2i / c)) for i < c / 2, then the sines.
  *
@@ -21,20 +33,36 @@ export interface RotaryOptions {
  * @param positions Number of rows.
  * @param c Width of a head, even.
  * @param base Base of the frequencies, `rope_theta` of Hugging Face's configurations.
+ * @param scaling Stretches the frequencies (Grattafiori et al. 2024, arXiv:2407.21783, §3.4.2).
  * @throws {RangeError} If `c` is odd.
  */
-export function rotaryTable(positions: number, c: number, base: number): Float32Array<ArrayBuffer> {
+export function rotaryTable(
+  positions: number,
+  c: number,
+  base: number,
+  scaling?: RotaryScaling,
+): Float32Array<ArrayBuffer> {
   if (c % 2) throw new RangeError(`Cannot compute rotaryTable with c = ${c}: expected an even head width`);
   const half = c / 2;
   const table = new Float32Array(positions * c);
+  const frequencies = Array.from({ length: half }, (_, i) => {
+    const frequency = base ** (-2 * i / c);
+    return scaling ? stretched(frequency, scaling) : frequency;
+  });
   for (let p = 0; p < positions; p++) {
     for (let i = 0; i < half; i++) {
-      const angle = p * base ** (-2 * i / c);
+      const angle = p * frequencies[i];
       table[p * c + i] = Math.cos(angle);
       table[p * c + half + i] = Math.sin(angle);
     }
   }
   return table;
+}
+
+function stretched(frequency: number, { factor, low, high, context }: RotaryScaling): number {
+  const turns = context * frequency / (2 * Math.PI);
+  const fast = Math.min(1, Math.max(0, (turns - low) / (high - low)));
+  return frequency * ((1 - fast) / factor + fast);
 }
 
 /**

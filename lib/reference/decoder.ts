@@ -1,13 +1,17 @@
+import { affine } from "./affine.ts";
 import { attention, attentionBackward } from "./attention.ts";
+import { bias } from "./bias.ts";
+import { columnSum } from "./column_sum.ts";
 import { type CrossEntropy, crossEntropy, crossEntropyBackward } from "./cross_entropy.ts";
 import { embedding, embeddingBackward } from "./embedding.ts";
+import { geluGate, geluGateBackward } from "./gelu_gate.ts";
 import { linear, type LinearAdapter, linearBackward } from "./linear.ts";
 import { matmul } from "./matmul.ts";
 import { rmsNorm, rmsNormBackward } from "./rms_norm.ts";
-import { rotary, rotaryBackward, type RotaryTables, rotaryTables } from "./rotary.ts";
+import { rotary, rotaryBackward, type RotaryScaling, type RotaryTables, rotaryTables } from "./rotary.ts";
 import { siluGate, siluGateBackward } from "./silu_gate.ts";
 
-/** Architecture of a Llama decoder. */
+/** Architecture of a Llama decoder, with what other families change in it. */
 export interface DecoderConfig {
   /** Vocabulary. */
   v: number;
@@ -27,9 +31,20 @@ export interface DecoderConfig {
   eps: number;
   /** Base of the rotary frequencies. */
   ropeBase: number;
+  /** How the rotary frequencies are stretched, if they are. */
+  ropeScaling?: RotaryScaling;
+  /** Activation of the gate; silu unless given. */
+  activation?: "silu" | "gelu";
+  /** Added to each norm's weight before it scales; 0 unless given. */
+  normOffset?: number;
+  /** What token embeddings are multiplied by; 1 unless given. */
+  embeddingScale?: number;
 }
 
-/** Weights by their Hugging Face names; without `lm_head.weight` the head is tied to the embedding. */
+/**
+ * Weights by their Hugging Face names. `<linear layer>.bias` and the head norms `q_norm.weight` and `k_norm.weight` act
+ * where they are present; without `lm_head.weight` the head is tied to the embedding.
+ */
 export type Weights = Record<string, Float64Array>;
 
 /** Adapters by the module they sit on, e.g. `model.layers.0.self_attn.q_proj`. */
@@ -61,6 +76,8 @@ export interface DecoderForward extends CrossEntropy {
 export interface Block {
   /** Normed input of the attention, `[n, d]`. */
   attentionIn: Float64Array;
+  /** Queries and keys before their heads' norms, `[n, h c]` and `[n, hk c]`. */
+  plain: { q: Float64Array; k: Float64Array };
   /** Rotated queries, `[n, h c]`. */
   q: Float64Array;
   /** Rotated keys, `[n, hk c]`. */
@@ -96,15 +113,20 @@ export function decoder(
   const { b, t, ids } = batch;
   const { d, v } = config;
   const n = b * t;
-  const tables = rotaryTables({ t, c: config.c }, config.ropeBase);
-  const residuals = [embedding(weights[EMBEDDING], ids, { n, d, v })];
+  const tables = rotaryTables({ t, c: config.c }, config.ropeBase, 0, config.ropeScaling);
+  const residuals = [affine(embedding(weights[EMBEDDING], ids, { n, d, v }), config.embeddingScale ?? 1, 0)];
   const blocks: Block[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     const { block, out } = blockForward(residuals[layer], { weights, adapters, config, tables, layer, b, t });
     blocks.push(block);
     residuals.push(out);
   }
-  const hidden = rmsNorm(residuals[config.layers], weights["model.norm.weight"], { n, d }, config.eps);
+  const hidden = rmsNorm(
+    residuals[config.layers],
+    normWeight(weights, config, "model.norm.weight"),
+    { n, d },
+    config.eps,
+  );
   const targets = batch.targets ?? nextTokens(batch);
   return { ...crossEntropy(hidden, headOf(weights), targets, { n, d, v }), residuals, hidden, blocks };
 }
@@ -123,14 +145,14 @@ export function decoderBackward(
   const { b, t, ids } = batch;
   const { d, v, eps } = config;
   const n = b * t;
-  const tables = rotaryTables({ t, c: config.c }, config.ropeBase);
+  const tables = rotaryTables({ t, c: config.c }, config.ropeBase, 0, config.ropeScaling);
   const gradients: Record<string, Float64Array> = {};
 
   const targets = batch.targets ?? nextTokens(batch);
   const head = crossEntropyBackward(forward.hidden, headOf(weights), targets, forward, { n, d, v });
   const norm = rmsNormBackward(
     forward.residuals[config.layers],
-    weights["model.norm.weight"],
+    normWeight(weights, config, "model.norm.weight"),
     head.dx,
     { n, d },
     eps,
@@ -141,7 +163,7 @@ export function decoderBackward(
     const context = { weights, adapters, config, tables, layer, b, t };
     dx = blockBackward(forward.residuals[layer], forward.blocks[layer], dx, context, gradients);
   }
-  const dEmbedding = embeddingBackward(dx, ids, { n, d, v });
+  const dEmbedding = embeddingBackward(affine(dx, config.embeddingScale ?? 1, 0), ids, { n, d, v });
   gradients[EMBEDDING] = HEAD in weights ? dEmbedding : sum(dEmbedding, head.dw);
   if (HEAD in weights) gradients[HEAD] = head.dw;
   return gradients;
@@ -164,6 +186,10 @@ export function lastLogits(
 
 const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
+
+function normWeight(weights: Weights, { normOffset = 0 }: DecoderConfig, name: string): Float64Array {
+  return affine(weights[name], 1, normOffset);
+}
 
 function headOf(weights: Weights): Float64Array {
   return weights[HEAD] ?? weights[EMBEDDING];
@@ -203,23 +229,32 @@ function blockForward(x: Float64Array, context: Context): { block: Block; out: F
   const { h, hk, c, d, eps } = config;
   const rows = { n: b * t, d };
   const project = (part: Part, input: Float64Array) => {
-    const { w, dims, adapter } = moduleOf(context, part);
-    return linear(input, w, dims, adapter);
+    const { name, w, dims, adapter } = moduleOf(context, part);
+    const y = linear(input, w, dims, adapter);
+    const b = weights[`${name}.bias`];
+    return b ? bias(y, b, { n: dims.n, d: dims.out }) : y;
   };
+  const norm = (name: string, input: Float64Array, dims = rows) =>
+    rmsNorm(input, normWeight(weights, config, `model.layers.${layer}.${name}.weight`), dims, eps);
+  const headNorm = (which: "q" | "k", input: Float64Array) =>
+    hasHeadNorm(context, which)
+      ? norm(`self_attn.${which}_norm`, input, { n: input.length / c, d: c })
+      : input;
 
-  const attentionIn = rmsNorm(x, weights[`model.layers.${layer}.input_layernorm.weight`], rows, eps);
-  const q = rotary(project("q_proj", attentionIn), { b, t, h, c }, tables);
-  const k = rotary(project("k_proj", attentionIn), { b, t, h: hk, c }, tables);
+  const attentionIn = norm("input_layernorm", x);
+  const plain = { q: project("q_proj", attentionIn), k: project("k_proj", attentionIn) };
+  const q = rotary(headNorm("q", plain.q), { b, t, h, c }, tables);
+  const k = rotary(headNorm("k", plain.k), { b, t, h: hk, c }, tables);
   const v = project("v_proj", attentionIn);
   const attended = attention(q, k, v, { b, t, h, hk, c });
   const middle = sum(x, project("o_proj", attended.out));
 
-  const mlpIn = rmsNorm(middle, weights[`model.layers.${layer}.post_attention_layernorm.weight`], rows, eps);
+  const mlpIn = norm("post_attention_layernorm", middle);
   const gate = project("gate_proj", mlpIn);
   const up = project("up_proj", mlpIn);
-  const gated = siluGate(gate, up);
+  const gated = (config.activation === "gelu" ? geluGate : siluGate)(gate, up);
   const out = sum(middle, project("down_proj", gated));
-  return { block: { attentionIn, q, k, v, attended, middle, mlpIn, gate, up, gated }, out };
+  return { block: { attentionIn, plain, q, k, v, attended, middle, mlpIn, gate, up, gated }, out };
 }
 
 /** dL/dx of a block; leaves the gradients of its weights and adapters in `gradients`. */
@@ -236,17 +271,23 @@ function blockBackward(
     const { name, w, dims, adapter } = moduleOf(context, part);
     const { dx, dw, da, db } = linearBackward(input, w, dy, dims, adapter);
     gradients[`${name}.weight`] = dw;
+    if (weights[`${name}.bias`]) gradients[`${name}.bias`] = columnSum(dy, { n: dims.n, d: dims.out });
     if (da && db) Object.assign(gradients, { [`${name}.lora_A`]: da, [`${name}.lora_B`]: db });
     return dx;
   };
-  const norm = (part: string, input: Float64Array, dy: Float64Array) => {
+  const norm = (part: string, input: Float64Array, dy: Float64Array, dims = { n: b * t, d }) => {
     const name = `model.layers.${layer}.${part}.weight`;
-    const { dx, dw } = rmsNormBackward(input, weights[name], dy, { n: b * t, d }, eps);
+    const { dx, dw } = rmsNormBackward(input, normWeight(weights, config, name), dy, dims, eps);
     gradients[name] = dw;
     return dx;
   };
+  const headNorm = (which: "q" | "k", dy: Float64Array) =>
+    hasHeadNorm(context, which)
+      ? norm(`self_attn.${which}_norm`, block.plain[which], dy, { n: dy.length / c, d: c })
+      : dy;
 
-  const { dg, du } = siluGateBackward(block.gate, block.up, project("down_proj", block.gated, dout));
+  const gateBackward = config.activation === "gelu" ? geluGateBackward : siluGateBackward;
+  const { dg, du } = gateBackward(block.gate, block.up, project("down_proj", block.gated, dout));
   const dMlpIn = sum(project("gate_proj", block.mlpIn, dg), project("up_proj", block.mlpIn, du));
   const dMiddle = sum(dout, norm("post_attention_layernorm", block.middle, dMlpIn));
 
@@ -259,11 +300,15 @@ function blockBackward(
     c,
   });
   const dAttentionIn = sum(
-    project("q_proj", block.attentionIn, rotaryBackward(dq, { b, t, h, c }, tables)),
-    project("k_proj", block.attentionIn, rotaryBackward(dk, { b, t, h: hk, c }, tables)),
+    project("q_proj", block.attentionIn, headNorm("q", rotaryBackward(dq, { b, t, h, c }, tables))),
+    project("k_proj", block.attentionIn, headNorm("k", rotaryBackward(dk, { b, t, h: hk, c }, tables))),
     project("v_proj", block.attentionIn, dv),
   );
   return sum(dMiddle, norm("input_layernorm", x, dAttentionIn));
+}
+
+function hasHeadNorm({ weights, layer }: Context, which: "q" | "k"): boolean {
+  return `model.layers.${layer}.self_attn.${which}_norm.weight` in weights;
 }
 
 /** Each text's next token; −1 after its last. */

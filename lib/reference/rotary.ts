@@ -20,20 +20,46 @@ export interface RotaryTables {
   sin: Float64Array;
 }
 
+/** How frequencies are stretched. */
+export interface RotaryScaling {
+  /** What slow frequencies are divided by. */
+  factor: number;
+  /** Turns in `context` below which a frequency is slow. */
+  low: number;
+  /** Turns in `context` above which a frequency is fast. */
+  high: number;
+  /** Tokens of the texts that the model was first trained on. */
+  context: number;
+}
+
+function stretched(frequency: number, { factor, low, high, context }: RotaryScaling): number {
+  const wavelength = 2 * Math.PI / frequency;
+  if (wavelength > context / low) return frequency / factor;
+  if (wavelength < context / high) return frequency;
+  const smooth = (context / wavelength - low) / (high - low);
+  return (1 - smooth) * frequency / factor + smooth * frequency;
+}
+
 /**
  * Tables for {@linkcode rotary}: the angle of position p and pair i is p · base^(−2i / c).
  *
  * Source: Su et al. 2021, arXiv:2104.09864, eq. (15).
  *
+ * @param scaling Stretches the frequencies as Llama 3.1 does (transformers' rope_type "llama3").
  * @param start Position of the first row, for a continuation.
  */
 export function rotaryTables(
   { t, c }: Pick<RotaryDims, "t" | "c">,
   base: number,
   start = 0,
+  scaling?: RotaryScaling,
 ): RotaryTables {
   const half = c / 2;
-  const angle = (i: number) => (start + Math.floor(i / half)) * base ** (-2 * (i % half) / c);
+  const frequency = (pair: number) => {
+    const plain = base ** (-2 * pair / c);
+    return scaling ? stretched(plain, scaling) : plain;
+  };
+  const angle = (i: number) => (start + Math.floor(i / half)) * frequency(i % half);
   return {
     cos: Float64Array.from({ length: t * half }, (_, i) => Math.cos(angle(i))),
     sin: Float64Array.from({ length: t * half }, (_, i) => Math.sin(angle(i))),

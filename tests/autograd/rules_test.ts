@@ -1,9 +1,13 @@
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import {
   addRule,
+  affineRule,
   attentionRule,
+  biasRule,
   crossEntropyRule,
   embeddingRule,
+  geluGateRule,
+  headNormRule,
   rmsNormRule,
   rotaryRule,
   siluGateRule,
@@ -12,6 +16,9 @@ import { parameter, Tape } from "../../lib/autograd/tape.ts";
 import { embeddingPlan } from "../../lib/ops/embedding.ts";
 import { rotaryTable } from "../../lib/ops/rotary.ts";
 import { add } from "../../lib/reference/add.ts";
+import { affine } from "../../lib/reference/affine.ts";
+import { bias } from "../../lib/reference/bias.ts";
+import { geluGate } from "../../lib/reference/gelu_gate.ts";
 import { attention } from "../../lib/reference/attention.ts";
 import { crossEntropy } from "../../lib/reference/cross_entropy.ts";
 import { embedding } from "../../lib/reference/embedding.ts";
@@ -41,6 +48,39 @@ const cases: RuleCase[] = [
     shapes: [[3, 5], [3, 5]],
     build: (tape, inputs) => tape.apply(addRule, inputs, null)[0],
     twin: ([x, y]) => add(x, y),
+  },
+  {
+    name: "affine",
+    shapes: [[3, 5]],
+    build: (tape, inputs) => tape.apply(affineRule, inputs, { scale: -2.5, offset: 3 })[0],
+    twin: ([x]) => affine(x, -2.5, 3),
+  },
+  {
+    name: "rmsNorm by 1 + w, as Gemma has it",
+    shapes: [[3, 5], [5]],
+    build(tape, [x, w]) {
+      const [shifted] = tape.apply(affineRule, [w], { scale: 1, offset: 1 });
+      return tape.apply(rmsNormRule, [x, shifted], { eps: EPS_NORM })[0];
+    },
+    twin: ([x, w]) => rmsNorm(x, affine(w, 1, 1), { n: 3, d: 5 }, EPS_NORM),
+  },
+  {
+    name: "bias",
+    shapes: [[3, 5], [5]],
+    build: (tape, inputs) => tape.apply(biasRule, inputs, null)[0],
+    twin: ([x, b]) => bias(x, b, { n: 3, d: 5 }),
+  },
+  {
+    name: "headNorm",
+    shapes: [[3, 12], [4]],
+    build: (tape, inputs) => tape.apply(headNormRule, inputs, { eps: EPS_NORM })[0],
+    twin: ([x, w]) => rmsNorm(x, w, { n: 9, d: 4 }, EPS_NORM),
+  },
+  {
+    name: "geluGate",
+    shapes: [[3, 5], [3, 5]],
+    build: (tape, inputs) => tape.apply(geluGateRule, inputs, null)[0],
+    twin: ([g, v]) => geluGate(g, v),
   },
   {
     name: "embedding",

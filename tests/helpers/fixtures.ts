@@ -13,6 +13,9 @@ const root = new URL("../parity/fixtures/", import.meta.url);
 /** Models that fixtures speak of; the weights of stories260k are not in this repository ({@linkcode modelFolder}). */
 export type FixtureModel = "llama_tied" | "llama_untied" | "stories260k";
 
+/** Fixtures of one family each, without trainings. */
+export type FixtureFamily = "llama3" | "mistral" | "qwen2" | "qwen3" | "gemma";
+
 /** What transformers says of a model, run in float64 on its float32 file. */
 export interface Expected {
   /** Token ids, one text a row. */
@@ -111,7 +114,7 @@ export function modelFolder(model: FixtureModel): string | undefined {
 }
 
 /** A temporary copy of a committed model whose config.json has the form of transformers 4. */
-export async function oldFormFolder(model: "llama_tied" | "llama_untied"): Promise<string> {
+export async function oldFormFolder(model: "llama_tied" | "llama_untied" | FixtureFamily): Promise<string> {
   const folder = await Deno.makeTempDir();
   await Deno.copyFile(fixturePath(`${model}/config.old.json`), `${folder}/config.json`);
   await Deno.copyFile(fixturePath(`${model}/model.safetensors`), `${folder}/model.safetensors`);
@@ -119,7 +122,7 @@ export async function oldFormFolder(model: "llama_tied" | "llama_untied"): Promi
 }
 
 /** What transformers says of `model`. */
-export function expected(model: FixtureModel): Promise<Expected> {
+export function expected(model: FixtureModel | FixtureFamily): Promise<Expected> {
   return readFixture(`${model}/expected.json.gz`);
 }
 
@@ -153,15 +156,30 @@ export async function referenceModel(folder: string): Promise<{ config: DecoderC
     layers: json.num_hidden_layers,
     h: json.num_attention_heads,
     hk: json.num_key_value_heads,
-    c: json.head_dim,
+    c: json.head_dim ?? json.hidden_size / json.num_attention_heads,
     hidden: json.intermediate_size,
     eps: json.rms_norm_eps,
     ropeBase: json.rope_parameters?.rope_theta ?? json.rope_theta,
+    ...(json.rope_parameters?.rope_type === "llama3" && { ropeScaling: scalingOf(json.rope_parameters) }),
+    ...(json.model_type === "gemma" && {
+      activation: "gelu" as const,
+      normOffset: 1,
+      embeddingScale: Math.sqrt(json.hidden_size),
+    }),
   };
   using file = await openModelTensors(folder);
   const weights: Weights = {};
   for (const name of file.tensors.keys()) weights[name] = toDouble(await file.read(name));
   return { config, weights };
+}
+
+function scalingOf(rope: Record<string, number>): DecoderConfig["ropeScaling"] {
+  return {
+    factor: rope.factor,
+    low: rope.low_freq_factor,
+    high: rope.high_freq_factor,
+    context: rope.original_max_position_embeddings,
+  };
 }
 
 /** Adapters of `run` at its start for the float64 decoder, with B₀ and A₀ where the method is olora. */

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { FAMILIES, type FamilyName } from "../../lib/io/families.ts";
 import { modelConfigJson, parseModelConfig, readModelConfig } from "../../lib/io/model_config.ts";
 import { referenceData } from "./reference_data.ts";
 
@@ -77,18 +78,32 @@ Deno.test("modelConfigJson() writes what parseModelConfig() reads", () => {
   assertEquals(parseModelConfig(modelConfigJson(config, "f16"), "config.json"), config);
   const plain = { ...config, bos: undefined, eos: [] };
   assertEquals(parseModelConfig(modelConfigJson(plain, "f32"), "config.json"), plain);
+  for (const family of Object.keys(FAMILIES) as FamilyName[]) {
+    const one = { ...config, family, ropeScaling: { factor: 8, low: 1, high: 4, context: 128 } };
+    assertEquals(parseModelConfig(modelConfigJson(one, "bf16"), "config.json"), one);
+  }
 });
 
 const REFUSED: [Record<string, unknown>, string][] = [
-  [{ model_type: "gpt2" }, 'found model_type "gpt2", expected "llama"'],
+  [{ model_type: "gpt2" }, 'found model_type "gpt2", expected "llama" or "mistral"'],
   [{ model_type: undefined }, 'expected "llama"'],
+  [{ model_type: "qwen2" }, 'found architectures ["LlamaForCausalLM"], expected ["Qwen2ForCausalLM"]'],
+  [{ use_sliding_window: true }, "found use_sliding_window true, expected null or false"],
+  [
+    { model_type: "mistral", architectures: ["MistralForCausalLM"], sliding_window: 256 },
+    "found sliding_window 256, expected null or at least max_position_embeddings 512",
+  ],
   [{ architectures: ["LlamaForSequenceClassification"] }, "found architectures"],
   [{ hidden_act: "gelu" }, 'found hidden_act "gelu", expected "silu"'],
   [{ attention_bias: true }, "found attention_bias true, expected null or false"],
   [{ mlp_bias: true }, "found mlp_bias true"],
   [{ quantization_config: { bits: 4 } }, 'found quantization_config {"bits":4}'],
   [{ rope_scaling: { type: "linear", factor: 2 } }, 'found rope_type "linear"'],
-  [{ rope_scaling: { rope_type: "llama3" } }, 'found rope_type "llama3"'],
+  [{ rope_scaling: { rope_type: "llama3" } }, "found factor null, expected a number > 0"],
+  [
+    { rope_scaling: { rope_type: "llama3", factor: 8, low_freq_factor: 4, high_freq_factor: 4 } },
+    "found high_freq_factor 4, expected a number above low_freq_factor 4",
+  ],
   [{ rope_parameters: { rope_type: "yarn", rope_theta: 1e4 } }, 'found rope_type "yarn"'],
   [{ rope_theta: -1 }, "found rope_theta -1"],
   [{ partial_rotary_factor: 0.5 }, "found partial_rotary_factor 0.5"],
@@ -127,9 +142,9 @@ Deno.test("readModelConfig() names a folder without config.json and a file that 
 const PUBLISHED: Record<string, string> = {
   "llama-2-7b": "4096 x 32",
   "tinyllama-1.1b-chat-v1.0": "2048 x 22",
-  "gemma-2b": 'found model_type "gemma"',
+  "gemma-2b": "2048 x 18",
   "gpt2-medium": 'found model_type "gpt2"',
-  "mistral-7b-v0.1": 'found model_type "mistral"',
+  "mistral-7b-v0.1": "found sliding_window 4096",
   "opt-1.3b": 'found model_type "opt"',
 };
 const configs = referenceData("configs");

@@ -55,6 +55,30 @@ Deno.test("expectedTensors() adds up to the published number of parameters", () 
   assertEquals(count({ ...tiny, mlpWidth: 5632 }), 1_100_048_384);
 });
 
+Deno.test("expectedTensors() adds a family's biases and head norms", () => {
+  const added = (family: "qwen2" | "qwen3" | "gemma") =>
+    [...expectedTensors({ ...CONFIG, family, layers: 1 })].filter(([name]) =>
+      !expectedTensors(CONFIG).has(name)
+    );
+  const path = "model.layers.0.self_attn";
+  assertEquals(added("qwen2"), [
+    [`${path}.q_proj.bias`, [8]],
+    [`${path}.k_proj.bias`, [4]],
+    [`${path}.v_proj.bias`, [4]],
+  ]);
+  assertEquals(added("qwen3"), [[`${path}.q_norm.weight`, [4]], [`${path}.k_norm.weight`, [4]]]);
+  assertEquals(added("gemma"), []);
+});
+
+Deno.test("expectedTensors() adds up to the published number of parameters of other families", () => {
+  const count = (config: Partial<DecoderConfig>) =>
+    expectedTensors({ ...CONFIG, ...config }).values().reduce((sum, shape) => sum + size(shape), 0);
+  const mistral = { vocabularySize: 32000, width: 4096, layers: 32, heads: 32, keyValueHeads: 8 };
+  assertEquals(count({ ...mistral, family: "mistral", headWidth: 128, mlpWidth: 14336 }), 7_241_732_096);
+  const gemma = { vocabularySize: 256000, width: 2048, layers: 18, heads: 8, tiedEmbeddings: true };
+  assertEquals(count({ ...gemma, family: "gemma", headWidth: 256, mlpWidth: 16384 }), 2_506_172_416);
+});
+
 Deno.test("checkTensors() lets a whole model pass, with inv_freq and a repeated tied head", () => {
   checkTensors(CONFIG, stored(), "m");
   const tied = { ...CONFIG, tiedEmbeddings: true };

@@ -10,6 +10,9 @@ import { cases as attention } from "./attention_cases.ts";
 import { cases as attentionBackward } from "./attention_backward_cases.ts";
 import { cases as rmsNorm } from "./rms_norm_cases.ts";
 import { cases as siluGate } from "./silu_gate_cases.ts";
+import { cases as geluGate } from "./gelu_gate_cases.ts";
+import { cases as affine } from "./affine_cases.ts";
+import { cases as bias } from "./bias_cases.ts";
 import { cases as add } from "./add_cases.ts";
 import { cases as sum } from "./sum_cases.ts";
 import { cases as columnSum } from "./column_sum_cases.ts";
@@ -32,6 +35,9 @@ export const allCases: readonly KernelCase[] = [
   ...attentionBackward,
   ...rmsNorm,
   ...siluGate,
+  ...geluGate,
+  ...affine,
+  ...bias,
   ...add,
   ...sum,
   ...columnSum,
