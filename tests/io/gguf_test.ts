@@ -4,6 +4,7 @@ import { type HostTensor, hostTensor } from "../../lib/core/host_tensor.ts";
 import { Rng } from "../../lib/core/rng.ts";
 import { openGguf } from "../../lib/io/gguf.ts";
 import { randomBlocks } from "../helpers/blocks.ts";
+import { fixturePath, readFixture } from "../helpers/fixtures.ts";
 import { encodeGguf, type Flaws, inGguf, type TypedValue } from "../helpers/gguf.ts";
 
 const metadata: Record<string, TypedValue> = {
@@ -50,6 +51,42 @@ Deno.test("openGguf() gives back metadata and the bytes of every tensor", () =>
     assertEquals([...file.tensors.keys()], Object.keys(sample()));
     await assertRejects(() => file.read("none"), RangeError, "Cannot read tensor none");
   }));
+
+Deno.test("openGguf() reads what gguf-py writes: values of every type, tensors of every block format", async () => {
+  using file = await openGguf(fixturePath("written.gguf"));
+  const values = [...file.metadata].filter(([key]) => key.startsWith("a."));
+  assertEquals(
+    Object.fromEntries(
+      values.map(([key, value]) => [key, typeof value === "object" ? Array.from(value) : value]),
+    ),
+    {
+      "a.uint8": 255,
+      "a.int8": -128,
+      "a.uint16": 65535,
+      "a.int16": -32768,
+      "a.uint32": 2 ** 32 - 1,
+      "a.int32": -(2 ** 31),
+      "a.uint64": 2 ** 53 - 1,
+      "a.int64": -(2 ** 53) + 1,
+      "a.float32": Math.fround(0.1),
+      "a.float64": 0.1,
+      "a.bool": true,
+      "a.string": "naïve 𝄞\n",
+      "a.strings": ["", "é", "b c"],
+      "a.integers": [3, -1],
+      "a.reals": [0.5, -2],
+      "a.flags": [1, 0],
+    },
+  );
+  assertEquals(await file.read("vector"), hostTensor([5], [0, 1, 2, 3, 4]));
+  assertEquals(await file.read("halves"), hostTensor([2, 3], [0, 1, 2, 3, 4, 5], "f16"));
+  const cases = await readFixture<{ type: string; blocks: string }[]>("gguf_blocks.json.gz");
+  for (const { type, blocks } of cases.filter(({ type }) => /_/.test(type))) {
+    const { dtype, shape, bytes } = await file.read(type);
+    assertEquals([dtype, shape], [type.toLowerCase(), [2, blockSize(dtype)]]);
+    assertEquals(bytes, Uint8Array.fromBase64(blocks).slice(0, bytes.length));
+  }
+});
 
 Deno.test("openGguf() refuses every file that is cut short", async () => {
   const whole = encodeGguf(metadata, { w: sample().q4_0 });

@@ -1,0 +1,71 @@
+import { assertEquals } from "@std/assert";
+import { toFloat32 } from "../../lib/core/host_tensor.ts";
+import { openModelTensors } from "../../lib/io/model_tensors.ts";
+import { loadTokenizer } from "../../lib/io/tokenizer.ts";
+import { generate } from "../../lib/nn/generate.ts";
+import { loadModel } from "../../lib/nn/model.ts";
+import { score } from "../../lib/nn/score.ts";
+import { expectClose } from "../helpers/close.ts";
+import { testDevice } from "../helpers/device.ts";
+import { readFixture } from "../helpers/fixtures.ts";
+
+interface Fixture {
+  /** First 16 digits of the sha256 of every weight in f32. */
+  digests: Record<string, string>;
+  texts: { text: string; ids: number[]; nll: number[] }[];
+  prompts: { prompt: string; ids: number[]; greedy: number[] }[];
+}
+
+/** Where `make/smollm2.py` says to put it. */
+const path = decodeURIComponent(
+  new URL("../../out/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", import.meta.url).pathname,
+);
+const ignore = !await Deno.stat(path).then(() => true, () => false);
+if (ignore) {
+  console.error("left out: the tests of SmolLM2-135M: no out/smollm2 (see tests/parity/make/smollm2.py)");
+}
+
+/** Nats of a token in float32 through 30 layers, against float64. */
+const TOLERANCE = 4e-4;
+
+Deno.test({
+  name: "openModelTensors() gives SmolLM2-135M's weights as gguf-py dequantises them, bit for bit",
+  ignore,
+  async fn() {
+    const { digests } = await readFixture<Fixture>("smollm2.json");
+    using file = await openModelTensors(path);
+    assertEquals([...file.tensors.keys()].sort(), Object.keys(digests).sort());
+    for (const [name, digest] of Object.entries(digests)) {
+      const bytes = await crypto.subtle.digest("SHA-256", toFloat32(await file.read(name)));
+      assertEquals([name, new Uint8Array(bytes).toHex().slice(0, 16)], [name, digest]);
+    }
+  },
+});
+
+Deno.test({
+  name: "loadTokenizer() reads SmolLM2-135M's from its GGUF file: the ids of the tokenizers package",
+  ignore,
+  async fn() {
+    const { texts, prompts } = await readFixture<Fixture>("smollm2.json");
+    const tokenizer = await loadTokenizer(path);
+    for (const { text, ids } of texts) assertEquals([text, tokenizer.encode(text)], [text, ids]);
+    for (const { prompt, ids } of prompts) assertEquals(tokenizer.encode(prompt), ids);
+    for (const { text, ids } of texts) assertEquals(tokenizer.decode(ids), text);
+  },
+});
+
+Deno.test({
+  name: "loadModel() gives SmolLM2-135M in Q4_1: transformers' nats per token and greedy text",
+  ignore,
+  async fn() {
+    const gpu = await testDevice();
+    const { texts, prompts } = await readFixture<Fixture>("smollm2.json");
+    using model = await loadModel(path, { gpu });
+    const scores = await score(model, texts.map(({ ids }) => ids));
+    scores.forEach((row, i) => expectClose(row, texts[i].nll, TOLERANCE, texts[i].text));
+    for (const { ids, greedy } of prompts) {
+      const made = await Array.fromAsync(generate(model, ids, { maxNewTokens: greedy.length, stop: [] }));
+      assertEquals(made, greedy);
+    }
+  },
+});
