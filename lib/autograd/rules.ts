@@ -132,21 +132,22 @@ export const rotaryRule: Rule<HeadAxes & { table: Tensor; start?: number }, null
 };
 
 /** Causal attention with grouped heads; inputs [q, k, v] where q is `[n, h c]` and k, v are `[n, hk c]`. */
-export const attentionRule: Rule<HeadAxes & { start?: number }, { out: Tensor; logSumExp: Tensor }> = {
+export const attentionRule: Rule<
+  HeadAxes & { start?: number; window?: number },
+  { out: Tensor; logSumExp: Tensor }
+> = {
   name: "attention",
-  forward(gpu, [q, k, v], { start = 0, ...axes }) {
+  forward(gpu, [q, k, v], { start = 0, window, ...axes }) {
     const { out, logSumExp } = attention(
       gpu,
       heads(q.value, axes),
       heads(k.value, axes),
       heads(v.value, axes),
-      {
-        start,
-      },
+      { start, ...(window && { window }) },
     );
     return { outputs: [out.reshape(q.value.shape)], saved: { out, logSumExp }, scratch: [logSumExp] };
   },
-  backward(gpu, [dy], [q, k, v], { out, logSumExp }, axes) {
+  backward(gpu, [dy], [q, k, v], { out, logSumExp }, { window, ...axes }) {
     if (!dy) return [];
     const { dq, dk, dv } = attentionBackward(gpu, {
       q: heads(q.value, axes),
@@ -155,6 +156,7 @@ export const attentionRule: Rule<HeadAxes & { start?: number }, { out: Tensor; l
       out,
       logSumExp,
       dOut: heads(dy, axes),
+      ...(window && { window }),
     });
     return [[q, dq], [k, dk], [v, dv]].map(([input, gradient]) => {
       const made = gradient as Tensor;

@@ -30,6 +30,8 @@ export interface DecoderConfig {
   readonly normEps: number;
   /** Longest sequence the model is made for, tokens. */
   readonly context: number;
+  /** Tokens that a token attends to, itself the last, where that is fewer than `context`. */
+  readonly window?: number;
   /** Whether the output head is the token embedding. */
   readonly tiedEmbeddings: boolean;
   /** Id that begins a text, if there is one. */
@@ -112,12 +114,9 @@ export function parseModelConfig(json: JsonObject, name: string): DecoderConfig 
 
   const context = count("max_position_embeddings", defaults.context);
   const window = json.sliding_window === undefined ? defaults.window : json.sliding_window;
-  if (familyName === "mistral" && window !== null && !(typeof window === "number" && window >= context)) {
-    fail(
-      "sliding_window",
-      `null or at least max_position_embeddings ${context} (a window inside the context is not supported)`,
-      window,
-    );
+  const isWindowed = familyName === "mistral" && window !== null;
+  if (isWindowed && !(Number.isSafeInteger(window) && (window as number) > 0)) {
+    fail("sliding_window", "null or a whole number > 0", window);
   }
   const base = ropeBase(json, fail);
   const scaling = ropeScaling(json, context, fail);
@@ -135,6 +134,7 @@ export function parseModelConfig(json: JsonObject, name: string): DecoderConfig 
     ...(scaling && { ropeScaling: scaling }),
     normEps,
     context,
+    ...(isWindowed && (window as number) < context && { window: window as number }),
     tiedEmbeddings: tied,
     bos: tokenIds("bos_token_id", json, vocabularySize, fail).at(0),
     eos: tokenIds("eos_token_id", json, vocabularySize, fail),
@@ -167,7 +167,7 @@ export function modelConfigJson(config: DecoderConfig, dtype: "f32" | "f16" | "b
     rms_norm_eps: config.normEps,
     rope_scaling: config.ropeScaling ? ropeScalingJson(config.ropeScaling) : null,
     rope_theta: config.ropeBase,
-    ...(config.family === "mistral" && { sliding_window: null }),
+    ...(config.family === "mistral" && { sliding_window: config.window ?? null }),
     tie_word_embeddings: config.tiedEmbeddings,
     torch_dtype: { f32: "float32", f16: "float16", bf16: "bfloat16" }[dtype],
     vocab_size: config.vocabularySize,

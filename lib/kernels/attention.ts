@@ -15,6 +15,8 @@ export interface AttentionBuild {
   readonly variant: AttentionVariant;
   /** Invocations of a subgroup, a multiple of 4; used by `share`. */
   readonly subgroup: number;
+  /** Keys that a query attends to, itself the last; all before it unless given. */
+  readonly window?: number;
 }
 
 const made = new Map<string, KernelSpec>();
@@ -29,7 +31,9 @@ export function attentionSpec(
   storage: KernelSpec["storage"],
   build: AttentionBuild,
 ): KernelSpec {
-  const key = `${name}_${build.variant}_${build.c}_${build.subgroup}`;
+  const key = `${name}_${build.variant}_${build.c}_${build.subgroup}${
+    build.window ? `_${build.window}` : ""
+  }`;
   let spec = made.get(key);
   if (!spec) made.set(key, spec = makeSpec(key, source, storage, build));
   return spec;
@@ -39,7 +43,7 @@ function makeSpec(
   name: string,
   source: string,
   storage: KernelSpec["storage"],
-  { c, variant, subgroup }: AttentionBuild,
+  { c, variant, subgroup, window }: AttentionBuild,
 ): KernelSpec {
   const chunk = c % 4 ? 2 : 4;
   const width = c / chunk;
@@ -54,13 +58,21 @@ function makeSpec(
   };
   return {
     name,
-    source: `alias Chunk = vec${chunk}f;\n${shared ? share : alone}${unroll(source, consts)}`,
+    source: `alias Chunk = vec${chunk}f;\n${isSeen(window)}${shared ? share : alone}${
+      unroll(source, consts)
+    }`,
     storage,
     uniforms: [["t", "u32"], ["s", "u32"], ["start", "u32"], ["h", "u32"], ["hk", "u32"], ["scale", "f32"]],
     consts,
     ...shared && { features: ["subgroups"] as const },
     workgroups: ({ rows, pairs }) => [Math.ceil(rows / (consts.WG * perInvocation)), pairs, 1],
   };
+}
+
+/** Which keys a query sees. Without a window, what it was before there were any: the same code once inlined. */
+function isSeen(window?: number): string {
+  const inside = window === undefined ? "" : ` && query - key < ${window}u`;
+  return `fn is_seen(key: u32, query: u32) -> bool { return key <= query${inside}; }\n`;
 }
 
 /**

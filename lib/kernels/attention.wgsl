@@ -1,4 +1,4 @@
-// attention: out = softmax(q kᵀ / √c) v over the keys at or before each query, and the logarithm of each softmax's
+// attention: out = softmax(q kᵀ / √c) v over the keys at or before each query (of a window, if there is one), and the logarithm of each softmax's
 // denominator; one pass over the keys with a running maximum.      oracle: lib/reference/attention.ts
 //
 // Grid      ROWS queries an invocation, WG invocations a workgroup, the queries (time, head of the group) of one
@@ -7,7 +7,8 @@
 //           all f32, those with c as Chunks
 // Consts    WIDTH Chunks a head; ROWS; WG; KEYS rows that a workgroup loads at a time; STEP of them between two
 //           looks at the maximum, divides KEYS
-// Prelude   Chunk is vec4f or vec2f; attention_alone.wgsl or attention_share.wgsl
+// Prelude   Chunk is vec4f or vec2f; attention_alone.wgsl or attention_share.wgsl; is_seen(key, query), whether a query
+//           attends to a key: it is not after it, and inside its window (attention.ts)
 struct Uniforms { t: u32, s: u32, start: u32, h: u32, hk: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> q: array<Chunk>;
@@ -69,14 +70,14 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
       for (var r = 0u; r < ROWS; r++) {
         var m = largest[r];
         for (var e = 0u; e < STEP; e++) {
-          m = max(m, select(LOWEST, weights[r][e], block + i + e <= limits[r]));
+          m = max(m, select(LOWEST, weights[r][e], is_seen(block + i + e, limits[r])));
         }
         let shrink = exp(largest[r] - m);
         largest[r] = m;
         totals[r] *= shrink;
         for (var c = 0u; c < WIDTH; c++) { sums[r][c] *= shrink; }
         for (var e = 0u; e < STEP; e++) {
-          weights[r][e] = select(0.0, exp(weights[r][e] - m), block + i + e <= limits[r]);
+          weights[r][e] = select(0.0, exp(weights[r][e] - m), is_seen(block + i + e, limits[r]));
           totals[r] += weights[r][e];
         }
       }

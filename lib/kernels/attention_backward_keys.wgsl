@@ -6,7 +6,7 @@
 // Bindings  1 q [b, t, h, c]   2 k [b, s, hk, c]   3 v [b, s, hk, c]   4 dout [b, t, h, c]   5 log_sum_exp [b, h, t]
 //           6 delta [b, h, t]   7 dk [b, s, hk, c]   8 dv [b, s, hk, c]; all f32, those with c as Chunks
 // Consts    as in attention.wgsl; KEYS counts queries here, and STEP is not used
-// Prelude   Chunk is vec4f or vec2f; attention_alone.wgsl or attention_share.wgsl
+// Prelude   as in attention.wgsl
 struct Uniforms { t: u32, s: u32, start: u32, h: u32, hk: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> q: array<Chunk>;
@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
         }
       }
       for (var r = 0u; r < ROWS; r++) {
-        weights[r] = select(0.0, exp(weights[r]), first + r <= limit && block + i < rows);
+        weights[r] = select(0.0, exp(weights[r]), is_seen(first + r, limit) && block + i < rows);
         slopes[r] *= weights[r];
       }
       for (var c = 0u; c < WIDTH; c++) {

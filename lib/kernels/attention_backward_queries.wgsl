@@ -5,7 +5,7 @@
 // Bindings  1 q [b, t, h, c]   2 k [b, t, hk, c]   3 v [b, t, hk, c]   4 out [b, t, h, c]   5 dout [b, t, h, c]
 //           6 log_sum_exp [b, h, t]   7 delta [b, h, t]   8 dq [b, t, h, c]; all f32, those with c as Chunks
 // Consts    as in attention.wgsl; STEP is not used
-// Prelude   Chunk is vec4f or vec2f; attention_alone.wgsl or attention_share.wgsl
+// Prelude   as in attention.wgsl
 struct Uniforms { t: u32, s: u32, start: u32, h: u32, hk: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> q: array<Chunk>;
@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lan
         }
       }
       for (var r = 0u; r < ROWS; r++) {
-        slopes[r] = select(0.0, exp(scores[r]) * slopes[r], block + i <= limits[r]);
+        slopes[r] = select(0.0, exp(scores[r]) * slopes[r], is_seen(block + i, limits[r]));
       }
       for (var c = 0u; c < WIDTH; c++) {
         let key = hand(own_k[c], i);

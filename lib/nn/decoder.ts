@@ -116,7 +116,11 @@ export function decode(
     let k = turned("k");
     let v = linear(y, `${at}.self_attn.v_proj`);
     if (cache) [k, v] = cache.extend(layer, k, v);
-    const [mixed] = tape.apply(attentionRule, [q, k, v], { ...axes, start });
+    const [mixed] = tape.apply(attentionRule, [q, k, v], {
+      ...axes,
+      start,
+      ...(config.window && { window: config.window }),
+    });
     const [z, middle] = norm(
       h,
       `${at}.post_attention_layernorm.weight`,

@@ -9,6 +9,8 @@ import { attentionBackwardQueries } from "../kernels/attention_backward_queries.
 export interface AttentionOptions {
   /** Position of the first query; default 0. Query i sees the keys 0 to start + i. */
   start?: number;
+  /** Keys that a query sees, itself the last, a whole number > 0; default all at or before it. */
+  window?: number;
 }
 
 /**
@@ -35,7 +37,7 @@ export function attention(
   v: Tensor,
   options: AttentionOptions = {},
 ): { out: Tensor; logSumExp: Tensor } {
-  const { start = 0 } = options;
+  const { start = 0, window } = options;
   const axes = bindAxes("attention", {
     "q [b, t, h, c]": q.shape,
     "k [b, s, hk, c]": k.shape,
@@ -52,7 +54,7 @@ export function attention(
   }
   const out = gpu.tensor(q.shape);
   const logSumExp = gpu.tensor([b, h, t]);
-  gpu.run(forwardKernel(buildFor(gpu, c)), [q, k, v, out, logSumExp], {
+  gpu.run(forwardKernel(buildFor(gpu, c, window)), [q, k, v, out, logSumExp], {
     ...uniformsOf(axes, start),
     rows: h / hk * t,
   });
@@ -73,6 +75,8 @@ export interface AttentionSaved {
   logSumExp: Tensor;
   /** Gradient of `out`, f32 `[b, t, h, c]`. */
   dOut: Tensor;
+  /** The window that `attention` was called with. */
+  window?: number;
 }
 
 /**
@@ -100,7 +104,7 @@ export function attentionBackward(gpu: Gpu, saved: AttentionSaved): { dq: Tensor
   });
   checkHeads("attentionBackward", axes);
   const { b, t, h, hk, c } = axes;
-  const build = buildFor(gpu, c);
+  const build = buildFor(gpu, c, saved.window);
   const uniforms = uniformsOf({ ...axes, s: t }, 0);
   const [dq, dk, dv] = [gpu.tensor(q.shape), gpu.tensor(k.shape), gpu.tensor(v.shape)];
   using delta = gpu.tensor([b, h, t]);
@@ -134,11 +138,14 @@ export function defaultAttentionVariant(gpu: Gpu): AttentionBuild["variant"] {
 }
 
 /** The kernel variant that `gpu.variants` names, or the default. */
-function buildFor(gpu: Gpu, c: number): AttentionBuild {
+function buildFor(gpu: Gpu, c: number, window?: number): AttentionBuild {
+  if (window !== undefined && !(Number.isSafeInteger(window) && window > 0)) {
+    throw new RangeError(`Cannot compute attention with window ${window}: expected a whole number > 0`);
+  }
   const { subgroupSize: subgroup } = gpu.info;
   const variant = gpu.variants.get("attention") ?? defaultAttentionVariant(gpu);
   if (variant !== "alone" && variant !== "share") {
     throw new RangeError(`Cannot compute attention by variant "${variant}": expected "alone" or "share"`);
   }
-  return { c, variant, subgroup };
+  return { c, variant, subgroup, ...(window !== undefined && { window }) };
 }

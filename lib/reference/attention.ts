@@ -12,6 +12,8 @@ export interface AttentionDims {
   hk: number;
   /** Width of a head. */
   c: number;
+  /** Keys that a query sees, itself the last; all at or before it unless given. */
+  window?: number;
 }
 
 /**
@@ -32,25 +34,26 @@ export function attention(
   v: Float64Array,
   dims: AttentionDims,
 ): { out: Float64Array; logSumExp: Float64Array } {
-  const { b, t, h, c } = dims;
-  checkLengths("attention", { ...dims }, {
+  const { b, t, h, hk, c } = dims;
+  checkLengths("attention", { b, t, h, hk, c }, {
     "q [b, t, h, c]": q,
     "k [b, t, hk, c]": k,
     "v [b, t, hk, c]": v,
   });
   const out = new Float64Array(q.length);
   const logSumExp = new Float64Array(b * h * t);
-  for (const { query, qAt, kvAt, row } of queries(dims)) {
+  for (const { query, first, qAt, kvAt, row } of queries(dims)) {
     const scores = Float64Array.from(
-      { length: query + 1 },
-      (_, key) => dot(q, qAt, k, kvAt(key), c) / Math.sqrt(c),
+      { length: query + 1 - first },
+      (_, i) => dot(q, qAt, k, kvAt(first + i), c) / Math.sqrt(c),
     );
     const max = scores.reduce((a, x) => Math.max(a, x), -Infinity);
     const sum = scores.reduce((total, score) => total + Math.exp(score - max), 0);
     logSumExp[row] = max + Math.log(sum);
-    scores.forEach((score, key) => {
+    scores.forEach((score, i) => {
       const probability = Math.exp(score - logSumExp[row]);
-      for (let i = 0; i < c; i++) out[qAt + i] += probability * v[kvAt(key) + i];
+      const at = kvAt(first + i);
+      for (let j = 0; j < c; j++) out[qAt + j] += probability * v[at + j];
     });
   }
   return { out, logSumExp };
@@ -71,9 +74,9 @@ export function attentionBackward(
   dout: Float64Array,
   dims: AttentionDims,
 ): { dq: Float64Array; dk: Float64Array; dv: Float64Array } {
-  const { c } = dims;
+  const { b, t, h, hk, c } = dims;
   const { out, logSumExp } = forward;
-  checkLengths("attentionBackward", { ...dims }, {
+  checkLengths("attentionBackward", { b, t, h, hk, c }, {
     "q [b, t, h, c]": q,
     "k [b, t, hk, c]": k,
     "v [b, t, hk, c]": v,
@@ -84,9 +87,9 @@ export function attentionBackward(
   const dq = new Float64Array(q.length);
   const dk = new Float64Array(k.length);
   const dv = new Float64Array(v.length);
-  for (const { query, qAt, kvAt, row } of queries(dims)) {
+  for (const { query, first, qAt, kvAt, row } of queries(dims)) {
     const delta = dot(dout, qAt, out, qAt, c);
-    for (let key = 0; key <= query; key++) {
+    for (let key = first; key <= query; key++) {
       const at = kvAt(key);
       const probability = Math.exp(dot(q, qAt, k, at, c) / Math.sqrt(c) - logSumExp[row]);
       const dscore = probability * (dot(dout, qAt, v, at, c) - delta) / Math.sqrt(c);
@@ -101,13 +104,14 @@ export function attentionBackward(
 }
 
 /** Every query with the offset of its vector, of the key and value vectors it reads, and of its `[b, h, t]` row. */
-function* queries({ b, t, h, hk, c }: AttentionDims) {
+function* queries({ b, t, h, hk, c, window = Infinity }: AttentionDims) {
   for (let text = 0; text < b; text++) {
     for (let head = 0; head < h; head++) {
       const group = Math.floor(head * hk / h);
       for (let query = 0; query < t; query++) {
         yield {
           query,
+          first: Math.max(0, query + 1 - window),
           qAt: ((text * t + query) * h + head) * c,
           kvAt: (key: number) => ((text * t + key) * hk + group) * c,
           row: (text * h + head) * t + query,

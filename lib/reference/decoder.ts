@@ -33,6 +33,8 @@ export interface DecoderConfig {
   ropeBase: number;
   /** How the rotary frequencies are stretched, if they are. */
   ropeScaling?: RotaryScaling;
+  /** Tokens that a token attends to, itself the last; all before it unless given. */
+  window?: number;
   /** Activation of the gate; silu unless given. */
   activation?: "silu" | "gelu";
   /** Added to each norm's weight before it scales; 0 unless given. */
@@ -246,7 +248,7 @@ function blockForward(x: Float64Array, context: Context): { block: Block; out: F
   const q = rotary(headNorm("q", plain.q), { b, t, h, c }, tables);
   const k = rotary(headNorm("k", plain.k), { b, t, h: hk, c }, tables);
   const v = project("v_proj", attentionIn);
-  const attended = attention(q, k, v, { b, t, h, hk, c });
+  const attended = attention(q, k, v, { b, t, h, hk, c, ...(config.window && { window: config.window }) });
   const middle = sum(x, project("o_proj", attended.out));
 
   const mlpIn = norm("post_attention_layernorm", middle);
@@ -298,6 +300,7 @@ function blockBackward(
     h,
     hk,
     c,
+    ...(config.window && { window: config.window }),
   });
   const dAttentionIn = sum(
     project("q_proj", block.attentionIn, headNorm("q", rotaryBackward(dq, { b, t, h, c }, tables))),

@@ -122,6 +122,12 @@ const cases: RuleCase[] = [
     twin: ([q, k, v]) => attention(q, k, v, { b: 2, t: 5, h: 2, hk: 1, c: 4 }).out,
   },
   {
+    name: "attention in a window",
+    shapes: [[10, 8], [10, 4], [10, 4]],
+    build: (tape, inputs) => tape.apply(attentionRule, inputs, { ...axes, window: 2 })[0],
+    twin: ([q, k, v]) => attention(q, k, v, { b: 2, t: 5, h: 2, hk: 1, c: 4, window: 2 }).out,
+  },
+  {
     name: "siluGate",
     shapes: [[3, 5], [3, 5]],
     build: (tape, inputs) => tape.apply(siluGateRule, inputs, null)[0],

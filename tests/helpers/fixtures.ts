@@ -161,6 +161,7 @@ export async function referenceModel(folder: string): Promise<{ config: DecoderC
     eps: json.rms_norm_eps,
     ropeBase: json.rope_parameters?.rope_theta ?? json.rope_theta,
     ...(json.rope_parameters?.rope_type === "llama3" && { ropeScaling: scalingOf(json.rope_parameters) }),
+    ...(json.sliding_window && json.model_type === "mistral" && { window: json.sliding_window }),
     ...(json.model_type === "gemma" && {
       activation: "gelu" as const,
       normOffset: 1,

@@ -73,6 +73,24 @@ Deno.test("parseModelConfig() fills in transformers' defaults", () => {
   assertEquals([found.context, found.tiedEmbeddings, found.bos, found.eos], [2048, false, undefined, []]);
 });
 
+Deno.test("parseModelConfig() takes Mistral's window where it is inside the context", () => {
+  const window = (change: Record<string, unknown>) =>
+    parseModelConfig({
+      ...{ ...OLD, model_type: "mistral", architectures: ["MistralForCausalLM"] },
+      ...change,
+    }, "config.json").window;
+  assertEquals([256, 511, 512, 4096, null].map((sliding_window) => window({ sliding_window })), [
+    256,
+    511,
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assertEquals(window({ max_position_embeddings: 8192 }), 4096);
+  const json = modelConfigJson(parseModelConfig(OLD, "config.json"), "f32");
+  assertEquals("sliding_window" in json, false);
+});
+
 Deno.test("modelConfigJson() writes what parseModelConfig() reads", () => {
   const config = parseModelConfig(OLD, "config.json");
   assertEquals(parseModelConfig(modelConfigJson(config, "f16"), "config.json"), config);
@@ -80,6 +98,7 @@ Deno.test("modelConfigJson() writes what parseModelConfig() reads", () => {
   assertEquals(parseModelConfig(modelConfigJson(plain, "f32"), "config.json"), plain);
   for (const family of Object.keys(FAMILIES) as FamilyName[]) {
     const one = { ...config, family, ropeScaling: { factor: 8, low: 1, high: 4, context: 128 } };
+    if (family === "mistral") Object.assign(one, { window: 64 });
     assertEquals(parseModelConfig(modelConfigJson(one, "bf16"), "config.json"), one);
   }
 });
@@ -90,8 +109,8 @@ const REFUSED: [Record<string, unknown>, string][] = [
   [{ model_type: "qwen2" }, 'found architectures ["LlamaForCausalLM"], expected ["Qwen2ForCausalLM"]'],
   [{ use_sliding_window: true }, "found use_sliding_window true, expected null or false"],
   [
-    { model_type: "mistral", architectures: ["MistralForCausalLM"], sliding_window: 256 },
-    "found sliding_window 256, expected null or at least max_position_embeddings 512",
+    { model_type: "mistral", architectures: ["MistralForCausalLM"], sliding_window: 0 },
+    "found sliding_window 0, expected null or a whole number > 0",
   ],
   [{ architectures: ["LlamaForSequenceClassification"] }, "found architectures"],
   [{ hidden_act: "gelu" }, 'found hidden_act "gelu", expected "silu"'],
@@ -144,7 +163,7 @@ const PUBLISHED: Record<string, string> = {
   "tinyllama-1.1b-chat-v1.0": "2048 x 22",
   "gemma-2b": "2048 x 18",
   "gpt2-medium": 'found model_type "gpt2"',
-  "mistral-7b-v0.1": "found sliding_window 4096",
+  "mistral-7b-v0.1": "4096 x 32",
   "opt-1.3b": 'found model_type "opt"',
 };
 const configs = referenceData("configs");

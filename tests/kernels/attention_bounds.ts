@@ -12,6 +12,7 @@ export interface AttentionShape {
   c: number;
   start?: number;
   s?: number;
+  window?: number;
 }
 
 /** Runs `body` by each kernel variant that the device can run. */
@@ -33,7 +34,7 @@ export async function onEachVariant(gpu: Gpu, body: (variant: string) => Promise
 /** Results of the forward pass and their bounds. */
 export function attentionTwin(
   host: { q: Float32Array; k: Float32Array; v: Float32Array },
-  { b, t, h, hk, c, start = 0, s = t }: AttentionShape,
+  { b, t, h, hk, c, start = 0, s = t, window = Infinity }: AttentionShape,
 ) {
   // The twin knows no start: queries of zeros stand before the others.
   const all = start + t;
@@ -52,16 +53,21 @@ export function attentionTwin(
     tokens(host.k, s, hk * c, 0),
     tokens(host.v, s, hk * c, 0),
   ];
-  const dims = { b, t: all, h, hk, c };
+  const dims = { b, t: all, h, hk, c, window };
   const { out, logSumExp } = twin(q, k, v, dims);
   const outBound = new Float64Array(out.length);
   const logSumExpBound = new Float64Array(logSumExp.length);
   forEachQuery(dims, ({ query, qAt, kvAt, row }) => {
-    const scores = Array.from({ length: query + 1 }, (_, key) => dot(q, qAt, k, kvAt(key), c) / Math.sqrt(c));
+    const first = Math.max(0, query + 1 - window);
+    const scores = Array.from(
+      { length: query + 1 - first },
+      (_, i) => dot(q, qAt, k, kvAt(first + i), c) / Math.sqrt(c),
+    );
     const largest = Math.max(...scores);
     let normaliser = 0;
     const [size, error] = [new Float64Array(c), new Float64Array(c)];
-    scores.forEach((score, key) => {
+    scores.forEach((score, place) => {
+      const key = first + place;
       const probability = Math.exp(score - logSumExp[row]);
       const off = 2 * EXP_GRANT + EPS * (largest - score) +
         bound(c + 1, [dot(q, qAt, k, kvAt(key), c, true) / Math.sqrt(c)])[0];
@@ -94,9 +100,9 @@ export function attentionTwin(
 /** Gradients and their bounds, for a forward pass whose results are the twin's rounded to f32. */
 export function attentionBackwardTwin(
   host: { q: Float32Array; k: Float32Array; v: Float32Array; dOut: Float32Array },
-  dims: { b: number; t: number; h: number; hk: number; c: number },
+  dims: { b: number; t: number; h: number; hk: number; c: number; window?: number },
 ) {
-  const { c } = dims;
+  const { c, window = Infinity } = dims;
   const [q, k, v, dOut] = [host.q, host.k, host.v, host.dOut].map((x) => Float64Array.from(x));
   const forward = twin(q, k, v, dims);
   const gradients = twinBackward(q, k, v, forward, dOut, dims);
@@ -115,7 +121,7 @@ export function attentionBackwardTwin(
     const lse = forward.logSumExp[row];
     const delta = dot(dOut, qAt, forward.out, qAt, c);
     const deltaSize = dot(dOut, qAt, forward.out, qAt, c, true);
-    for (let key = 0; key <= query; key++) {
+    for (let key = Math.max(0, query + 1 - window); key <= query; key++) {
       const at = kvAt(key);
       const probability = Math.exp(scale * dot(q, qAt, k, at, c) - lse);
       const off = EXP_GRANT + bound(c + 2, [Math.abs(lse) + scale * dot(q, qAt, k, at, c, true)])[0];

@@ -34,15 +34,25 @@ const CONTINUED: AttentionShape[] = [
   { b: 2, t: 3, h: 2, hk: 2, c: 8, start: 2, s: 23 },
 ];
 
+/** Windows of one key, below, at and above a block, and beyond the text; with a cache and in groups. */
+const WINDOWS: AttentionShape[] = [
+  { b: 1, t: 9, h: 2, hk: 1, c: 8, window: 1 },
+  { b: 2, t: 33, h: 3, hk: 1, c: 6, window: 7 },
+  { b: 1, t: 40, h: 2, hk: 2, c: 8, window: 8 },
+  { b: 1, t: 129, h: 1, hk: 1, c: 8, window: 9 },
+  { b: 1, t: 13, h: 6, hk: 3, c: 32, window: 100 },
+  { b: 2, t: 3, h: 2, hk: 2, c: 8, start: 17, s: 23, window: 5 },
+];
+
 /** Attention against its twin. */
-export const cases: KernelCase[] = [...SHAPES, ...CONTINUED].flatMap((shape) =>
+export const cases: KernelCase[] = [...SHAPES, ...CONTINUED, ...WINDOWS].flatMap((shape) =>
   [1, 30].map((spread) => ({
     kernel: "attention",
     name: `${
       Object.entries(shape).map(([name, length]) => `${name} ${length}`).join(", ")
     }, spread ${spread}`,
     async run(gpu: Gpu) {
-      const { b, t, h, hk, c, start = 0, s = t } = shape;
+      const { b, t, h, hk, c, start = 0, s = t, window } = shape;
       const rng = new Rng(8, "attention");
       const normal = (length: number) => Float32Array.from({ length }, () => rng.normal());
       const host = {
@@ -55,7 +65,7 @@ export const cases: KernelCase[] = [...SHAPES, ...CONTINUED].flatMap((shape) =>
       using k = gpu.upload(host.k, [b, s, hk, c]);
       using v = gpu.upload(host.v, [b, s, hk, c]);
       await onEachVariant(gpu, async (variant) => {
-        const found = attention(gpu, q, k, v, { start });
+        const found = attention(gpu, q, k, v, { start, ...(window && { window }) });
         using out = found.out;
         using logSumExp = found.logSumExp;
         expectClose(await gpu.read(out), exact.out, exact.outBound, `out, ${variant}`);

@@ -28,8 +28,19 @@ Deno.test("attention() survives scores beyond the range of exp", () => {
   assert(out.every(Number.isFinite));
 });
 
-Deno.test("attentionBackward() agrees with central differences", () => {
-  const dout = normals(120, 4);
-  const { dq, dk, dv } = attentionBackward(q, k, v, attention(q, k, v, dims), dout, dims);
-  assertGradients(() => inner(attention(q, k, v, dims).out, dout), { q, k, v }, { q: dq, k: dk, v: dv });
+Deno.test("attention() with a window never reads a token before it", () => {
+  const earlier = k.slice();
+  earlier.fill(9, 0, 2 * 6);
+  const last = (keys: Float64Array) => attention(q, keys, v, { ...dims, window: 3 }).out.subarray(4 * 12, 60);
+  assertEquals(last(earlier), last(k));
+  assertEquals(attention(q, k, v, { ...dims, window: 5 }), attention(q, k, v, dims));
 });
+
+for (const window of [undefined, 2]) {
+  Deno.test(`attentionBackward() agrees with central differences, window ${window}`, () => {
+    const shape = { ...dims, ...(window && { window }) };
+    const dout = normals(120, 4);
+    const { dq, dk, dv } = attentionBackward(q, k, v, attention(q, k, v, shape), dout, shape);
+    assertGradients(() => inner(attention(q, k, v, shape).out, dout), { q, k, v }, { q: dq, k: dk, v: dv });
+  });
+}

@@ -30,7 +30,7 @@ LLAMA3 = dict(factor=4.0, low_freq_factor=0.2, high_freq_factor=4.0, original_ma
 SILU = dict(hidden_act="silu", attention_dropout=0.0)
 MODELS = {
     "llama3": ("llama", "LlamaForCausalLM", dict(SILU, head_dim=8, num_key_value_heads=4, mlp_bias=False, attention_bias=False)),
-    "mistral": ("mistral", "MistralForCausalLM", dict(SILU, head_dim=6, tie_word_embeddings=False, sliding_window=64)),
+    "mistral": ("mistral", "MistralForCausalLM", dict(SILU, head_dim=6, tie_word_embeddings=False, sliding_window=8)),
     "qwen2": ("qwen2", "Qwen2ForCausalLM", dict(SILU, hidden_size=32, use_sliding_window=False, max_window_layers=2)),
     "qwen3": ("qwen3", "Qwen3ForCausalLM", dict(SILU, head_dim=10, use_sliding_window=False, attention_bias=False)),
     "gemma": ("gemma", "GemmaForCausalLM", dict(head_dim=12, num_key_value_heads=1, hidden_act="gelu_pytorch_tanh")),
