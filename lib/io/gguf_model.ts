@@ -1,11 +1,18 @@
-import type { HostTensor } from "../core/host_tensor.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
+import { FAMILIES, type FamilyName } from "./families.ts";
 import { type GgufFile, openGguf } from "./gguf.ts";
 import type { GgufHeader, GgufValue } from "./gguf_format.ts";
 import type { JsonObject } from "./json_file.ts";
 import type { ModelTensors } from "./model_tensors.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 
-/** Names of Llama's tensors, GGUF's and Hugging Face's; those of layer N follow `blk.N.` and `model.layers.N.`. */
+/** Architectures that are read, by GGUF's names: each is the family of that name, and llama with a window is mistral. */
+const ARCHITECTURES: readonly unknown[] = ["llama", "qwen2", "qwen3", "gemma"] satisfies FamilyName[];
+
+/** Families whose rows of q and k the converter puts in another order. */
+const IN_TURNS: readonly FamilyName[] = ["llama", "mistral"];
+
+/** Names of the tensors, GGUF's and Hugging Face's; those of layer N follow `blk.N.` and `model.layers.N.`. */
 const NAMES: Readonly<Record<string, string>> = {
   "token_embd": "model.embed_tokens",
   "output_norm": "model.norm",
@@ -16,6 +23,8 @@ const LAYER_NAMES: Readonly<Record<string, string>> = {
   "attn_q": "self_attn.q_proj",
   "attn_k": "self_attn.k_proj",
   "attn_v": "self_attn.v_proj",
+  "attn_q_norm": "self_attn.q_norm",
+  "attn_k_norm": "self_attn.k_norm",
   "attn_output": "self_attn.o_proj",
   "ffn_norm": "post_attention_layernorm",
   "ffn_gate": "mlp.gate_proj",
@@ -35,9 +44,10 @@ export async function readGgufConfig(path: string): Promise<JsonObject> {
 }
 
 /**
- * Opens the weights of a GGUF file under their Hugging Face names. Rows of q and k are in Hugging Face's order again:
- * llama.cpp stores the two halves of a head that rotary embedding turns with each other row by row in turns. A row is
- * made of whole blocks, so blocks are moved and never taken apart.
+ * Opens the weights of a GGUF file under their Hugging Face names, and undoes what llama.cpp's converter did to them. Of
+ * the llama family it stores the two halves of a head that rotary embedding turns with each other row by row in turns,
+ * in q and k: a row is made of whole blocks, so blocks are moved and never taken apart. Of gemma it stores norms with
+ * their 1 added.
  *
  * @throws {RangeError} If the architecture is not supported.
  * @throws {SyntaxError} If the file is malformed.
@@ -62,6 +72,8 @@ export async function openGgufModel(path: string): Promise<ModelTensors> {
 }
 
 function view(file: GgufFile, stored: ReadonlyMap<string, string>, config: JsonObject): ModelTensors {
+  const family = config.model_type as FamilyName;
+  const { normOffset } = FAMILIES[family];
   return {
     paths: [file.path],
     tensors: new Map([...stored].map(([name, own]): [string, TensorInfo] => [name, file.tensors.get(own)!])),
@@ -71,6 +83,10 @@ function view(file: GgufFile, stored: ReadonlyMap<string, string>, config: JsonO
         throw new RangeError(`Cannot read tensor ${name}: ${file.path} has no tensor for it`);
       }
       const tensor = await file.read(own);
+      if (normOffset && own.endsWith("norm.weight")) {
+        return hostTensor(tensor.shape, toFloat32(tensor).map((x) => x - normOffset));
+      }
+      if (!IN_TURNS.includes(family)) return tensor;
       if (own.endsWith(".attn_q.weight")) return halvesApart(tensor, config.num_attention_heads);
       if (own.endsWith(".attn_k.weight")) return halvesApart(tensor, config.num_key_value_heads);
       return tensor;
@@ -97,29 +113,31 @@ function halvesApart(tensor: HostTensor, heads: unknown): HostTensor {
 
 /** The name in a Hugging Face file; one that is not known stays, and is refused with the others. */
 function huggingFaceName(name: string): string {
-  const [, layer, part] = /^(?:blk\.(\d+)\.)?(\w+)\.weight$/.exec(name) ?? [];
+  const [, layer, part, kind] = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name) ?? [];
   const names = layer === undefined ? NAMES : LAYER_NAMES;
   if (part === undefined || !Object.hasOwn(names, part)) return name;
-  return `${layer === undefined ? "" : `model.layers.${layer}.`}${names[part]}.weight`;
+  return `${layer === undefined ? "" : `model.layers.${layer}.`}${names[part]}.${kind}`;
 }
 
 function ggufConfigJson({ metadata, tensors }: GgufHeader, path: string): JsonObject {
   const architecture = metadata.get("general.architecture");
-  if (architecture !== "llama") {
+  if (!ARCHITECTURES.includes(architecture)) {
     throw new RangeError(
       `Cannot use ${path}: found general.architecture ${
         JSON.stringify(architecture ?? null)
-      }, expected "llama"`,
+      }, expected one of ${ARCHITECTURES.join(", ")}`,
     );
   }
-  const about = (key: string) => decimal(metadata.get(`llama.${key}`));
+  const about = (key: string) => decimal(metadata.get(`${architecture}.${key}`));
   const id = (role: string) => metadata.get(`tokenizer.ggml.${role}_token_id`);
   const [width, heads] = [about("embedding_length"), about("attention.head_count")];
   const headWidth = about("attention.key_length") ?? Number(width) / Number(heads);
   const scaling = about("rope.scaling.type") ?? "none";
+  const window = about("attention.sliding_window");
+  const windowed = window !== undefined;
   return {
-    model_type: "llama",
-    architectures: ["LlamaForCausalLM"],
+    model_type: windowed && architecture === "llama" ? "mistral" : architecture,
+    ...(windowed && { sliding_window: window, use_sliding_window: architecture !== "llama" }),
     vocab_size: about("vocab_size") ?? (metadata.get("tokenizer.ggml.tokens") as ArrayLike<unknown>)?.length,
     hidden_size: width,
     num_hidden_layers: about("block_count"),

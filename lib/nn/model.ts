@@ -63,7 +63,8 @@ export interface LoadOptions {
 
 /**
  * Loads a decoder: `"tiny"` (embedded), a Hugging Face folder with `config.json`, `model.safetensors` (or its
- * shards) and `tokenizer.json`, or a GGUF file of architecture llama. Tensors are read one at a time; matrices stay in the type they are stored in.
+ * shards) and `tokenizer.json`, or a GGUF file of architecture llama, qwen2, qwen3 or gemma. Tensors are read one at a
+ * time; matrices stay in the type or the blocks they are stored in.
  *
  * @throws {RangeError} If the architecture is unknown, or a tensor is missing, unexpected or of a wrong shape.
  * @throws {SyntaxError} If a file is malformed.

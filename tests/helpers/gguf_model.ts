@@ -3,7 +3,7 @@ import { Rng } from "../../lib/core/rng.ts";
 import { type DecoderConfig, readModelConfig } from "../../lib/io/model_config.ts";
 import { openModelTensors } from "../../lib/io/model_tensors.ts";
 import { randomBlocks } from "./blocks.ts";
-import { modelFolder } from "./fixtures.ts";
+import { fixturePath } from "./fixtures.ts";
 import { encodeGguf, type TypedValue } from "./gguf.ts";
 
 const NAMES: [RegExp, string][] = [
@@ -15,6 +15,7 @@ const NAMES: [RegExp, string][] = [
   [/post_attention_layernorm/, "ffn_norm"],
   [/self_attn\.o_proj/, "attn_output"],
   [/self_attn\.(.)_proj/, "attn_$1"],
+  [/self_attn\.(.)_norm/, "attn_$1_norm"],
   [/mlp\.(\w+)_proj/, "ffn_$1"],
 ];
 
@@ -31,35 +32,42 @@ function inTurns({ shape, ...tensor }: HostTensor, heads: number): HostTensor {
 }
 
 /** What a converter writes of `config`. */
-export const metadataOf = (config: DecoderConfig): Record<string, TypedValue> => ({
-  "general.architecture": ["string", "llama"],
-  "llama.vocab_size": ["u32", config.vocabularySize],
-  "llama.embedding_length": ["u32", config.width],
-  "llama.block_count": ["u32", config.layers],
-  "llama.attention.head_count": ["u32", config.heads],
-  "llama.attention.head_count_kv": ["u32", config.keyValueHeads],
-  "llama.attention.key_length": ["u32", config.headWidth],
-  "llama.rope.dimension_count": ["u32", config.headWidth],
-  "llama.feed_forward_length": ["u32", config.mlpWidth],
-  "llama.context_length": ["u32", config.context],
-  "llama.attention.layer_norm_rms_epsilon": ["f32", config.normEps],
-  "llama.rope.freq_base": ["f32", config.ropeBase],
-  "tokenizer.ggml.bos_token_id": ["u32", config.bos!],
-  "tokenizer.ggml.eos_token_id": ["u32", config.eos[0]],
-});
+export function metadataOf(config: DecoderConfig): Record<string, TypedValue> {
+  const about = (key: string) => `${config.family}.${key}`;
+  return {
+    "general.architecture": ["string", config.family],
+    [about("vocab_size")]: ["u32", config.vocabularySize],
+    [about("embedding_length")]: ["u32", config.width],
+    [about("block_count")]: ["u32", config.layers],
+    [about("attention.head_count")]: ["u32", config.heads],
+    [about("attention.head_count_kv")]: ["u32", config.keyValueHeads],
+    [about("attention.key_length")]: ["u32", config.headWidth],
+    [about("rope.dimension_count")]: ["u32", config.headWidth],
+    [about("rope.freq_base")]: ["f32", config.ropeBase],
+    [about("feed_forward_length")]: ["u32", config.mlpWidth],
+    [about("context_length")]: ["u32", config.context],
+    [about("attention.layer_norm_rms_epsilon")]: ["f32", config.normEps],
+    "tokenizer.ggml.bos_token_id": ["u32", config.bos!],
+    "tokenizer.ggml.eos_token_id": ["u32", config.eos[0]],
+  };
+}
 
 /** The tensors of a committed model under GGUF's names, each first changed by `change`. */
 export async function ggufTensors(
-  model: "llama_tied" | "llama_untied",
+  model: string,
   change = (tensor: HostTensor, _name: string): HostTensor => tensor,
 ): Promise<Record<string, HostTensor>> {
   const tensors: Record<string, HostTensor> = {};
-  const config = await readModelConfig(modelFolder(model)!);
-  using file = await openModelTensors(modelFolder(model)!);
+  const config = await readModelConfig(fixturePath(model));
+  using file = await openModelTensors(fixturePath(model));
   for (const name of file.tensors.keys()) {
     const own = NAMES.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name);
     const tensor = change(await file.read(name), name);
-    const heads = /attn_([qk])/.exec(own)?.[1];
+    if (config.family === "gemma" && own.endsWith("norm.weight")) {
+      tensors[own] = hostTensor(tensor.shape, toFloat32(tensor).map((x) => x + 1));
+      continue;
+    }
+    const heads = config.family === "llama" ? /attn_([qk])\.weight/.exec(own)?.[1] : undefined;
     tensors[own] = heads ? inTurns(tensor, heads === "q" ? config.heads : config.keyValueHeads) : tensor;
   }
   return tensors;
@@ -83,7 +91,7 @@ function blocksFor(rng: Rng): (tensor: HostTensor, name: string) => HostTensor {
 
 /** llama_tied as two GGUF files of the same numbers: matrices in blocks, and all of it in f32. */
 export async function blocksAndWide(): Promise<{ blocks: Uint8Array; wide: Uint8Array }> {
-  const metadata = metadataOf(await readModelConfig(modelFolder("llama_tied")!));
+  const metadata = metadataOf(await readModelConfig(fixturePath("llama_tied")));
   const make = blocksFor(new Rng(3, "gguf model"));
   const wide = new Map<string, HostTensor>();
   const blocks = await ggufTensors("llama_tied", (tensor, name) => {

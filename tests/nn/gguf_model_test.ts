@@ -6,18 +6,18 @@ import { loadModel } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
-import { expected, modelFolder } from "../helpers/fixtures.ts";
+import { expected, fixturePath } from "../helpers/fixtures.ts";
 import { encodeGguf, inGguf, type TypedValue } from "../helpers/gguf.ts";
 import { blocksAndWide, ggufTensors, metadataOf } from "../helpers/gguf_model.ts";
 
-const tied = await readModelConfig(modelFolder("llama_tied")!);
+const tied = await readModelConfig(fixturePath("llama_tied"));
 const metadata = metadataOf(tied);
 
-for (const name of ["llama_tied", "llama_untied"] as const) {
+for (const name of ["llama_tied", "llama_untied", "qwen2", "qwen3", "gemma"] as const) {
   Deno.test(`loadModel() loads ${name} from a GGUF file: transformers' likelihoods`, async () => {
     const gpu = await testDevice();
     const { ids, nll } = await expected(name);
-    const folder = await readModelConfig(modelFolder(name)!);
+    const folder = await readModelConfig(fixturePath(name));
     await inGguf(encodeGguf(metadataOf(folder), await ggufTensors(name)), async (path) => {
       assertEquals(await resolveModel(path), path);
       assertEquals(await readModelConfig(path), folder);
@@ -44,6 +44,17 @@ Deno.test("loadModel() leaves blocks as they are: the same bits as from their f3
   assertEquals(scores[0], scores[1]);
 });
 
+Deno.test("readModelConfig() takes a llama with a window for a mistral, and refuses windows of other families", async () => {
+  const window: TypedValue = ["u32", tied.context];
+  await inGguf(encodeGguf({ ...metadata, "llama.attention.sliding_window": window }), async (path) => {
+    assertEquals((await readModelConfig(path)).family, "mistral");
+  });
+  const qwen = metadataOf(await readModelConfig(fixturePath("qwen2")));
+  await inGguf(encodeGguf({ ...qwen, "qwen2.attention.sliding_window": window }), async (path) => {
+    await assertRejects(() => readModelConfig(path), RangeError, "found use_sliding_window true");
+  });
+});
+
 Deno.test("loadModel() says what of a GGUF file it cannot use", async () => {
   const gpu = await testDevice();
   const tensors = await ggufTensors("llama_tied");
@@ -54,9 +65,9 @@ Deno.test("loadModel() says what of a GGUF file it cannot use", async () => {
       assertEquals(gpu.liveBytes, before);
     });
   await fails(
-    { "general.architecture": ["string", "qwen2"] },
+    { "general.architecture": ["string", "gpt2"] },
     tensors,
-    'general.architecture "qwen2", expected "llama"',
+    'general.architecture "gpt2", expected one of llama, qwen2, qwen3, gemma',
   );
   await fails({ "llama.rope.scaling.type": ["string", "yarn"] }, tensors, 'found rope_type "yarn"');
   await fails(
@@ -74,7 +85,12 @@ Deno.test("loadModel() says what of a GGUF file it cannot use", async () => {
   await fails(
     {},
     { ...tensors, "blk.0.attn_q.bias": norm },
-    "blk.0.attn_q.bias: found [32], expected no such tensor",
+    "model.layers.0.self_attn.q_proj.bias: found [32], expected no such tensor",
+  );
+  await fails(
+    {},
+    { ...tensors, "rope_freqs.weight": norm },
+    "rope_freqs.weight: found [32], expected no such tensor",
   );
   await fails({ "llama.block_count": ["u32", 3] }, tensors, "model.layers.2");
 });
