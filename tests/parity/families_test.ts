@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
+import { saveModel } from "../../lib/adapters/save.ts";
 import { selectTargets } from "../../lib/adapters/targets.ts";
 import { readModelConfig } from "../../lib/io/model_config.ts";
 import { generate } from "../../lib/nn/generate.ts";
@@ -71,6 +72,21 @@ for (const family of FAMILIES) {
     assertEquals(selectTargets(model.config, "all-linear").length, 7 * model.config.layers);
     using _adapter = await attach(model, { method: "olora", rank: 2, targets: "all-linear" });
     (await score(model, ids)).forEach((row, i) => expectClose(row, nll[i], NLL, `row ${i}`));
+  });
+
+  Deno.test(`saveModel() writes a ${family} that is read again to the same bits`, async () => {
+    const gpu = await testDevice();
+    const { ids } = await expected(family);
+    using model = await loadModel(fixturePath(family), { gpu });
+    const folder = await Deno.makeTempDir();
+    try {
+      await saveModel(model, folder, "stored");
+      using again = await loadModel(folder, { gpu });
+      assertEquals(again.config, model.config);
+      assertEquals(await score(again, ids), await score(model, ids));
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
   });
 
   Deno.test(`randomPermutations() keep the nats of ${family}`, async () => {
