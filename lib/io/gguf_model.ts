@@ -2,6 +2,7 @@ import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import { FAMILIES, type FamilyName } from "./families.ts";
 import { type GgufFile, openGguf } from "./gguf.ts";
 import type { GgufHeader, GgufValue } from "./gguf_format.ts";
+import { llama3Scaling } from "./gguf_rope.ts";
 import type { JsonObject } from "./json_file.ts";
 import type { ModelTensors } from "./model_tensors.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
@@ -11,6 +12,9 @@ const ARCHITECTURES: readonly unknown[] = ["llama", "qwen2", "qwen3", "gemma"] s
 
 /** Families whose rows of q and k the converter puts in another order. */
 const IN_TURNS: readonly FamilyName[] = ["llama", "mistral"];
+
+/** What stretched rotary angles are stored as. */
+const ROPE = "rope_freqs.weight";
 
 /** Names of the tensors, GGUF's and Hugging Face's; those of layer N follow `blk.N.` and `model.layers.N.`. */
 const NAMES: Readonly<Record<string, string>> = {
@@ -40,7 +44,7 @@ const LAYER_NAMES: Readonly<Record<string, string>> = {
  */
 export async function readGgufConfig(path: string): Promise<JsonObject> {
   using file = await openGguf(path);
-  return ggufConfigJson(file, path);
+  return await configOf(file);
 }
 
 /**
@@ -55,9 +59,10 @@ export async function readGgufConfig(path: string): Promise<JsonObject> {
 export async function openGgufModel(path: string): Promise<ModelTensors> {
   const file = await openGguf(path);
   try {
-    const config = ggufConfigJson(file, path);
+    const config = await configOf(file);
     const stored = new Map<string, string>();
     for (const name of file.tensors.keys()) {
+      if (name === ROPE) continue;
       const known = huggingFaceName(name);
       if (stored.has(known)) {
         throw new SyntaxError(`Cannot read ${path}: found both ${name} and ${stored.get(known)}`);
@@ -117,6 +122,13 @@ function huggingFaceName(name: string): string {
   const names = layer === undefined ? NAMES : LAYER_NAMES;
   if (part === undefined || !Object.hasOwn(names, part)) return name;
   return `${layer === undefined ? "" : `model.layers.${layer}.`}${names[part]}.${kind}`;
+}
+
+async function configOf(file: GgufFile): Promise<JsonObject> {
+  const config = ggufConfigJson(file, file.path);
+  if (!file.tensors.has(ROPE)) return config;
+  const divisors = toFloat32(await file.read(ROPE));
+  return { ...config, rope_scaling: llama3Scaling(divisors, Number(config.rope_theta), file.path) };
 }
 
 function ggufConfigJson({ metadata, tensors }: GgufHeader, path: string): JsonObject {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { HostTensor } from "../../lib/core/host_tensor.ts";
+import { type HostTensor, hostTensor } from "../../lib/core/host_tensor.ts";
 import { readModelConfig } from "../../lib/io/model_config.ts";
 import { resolveModel } from "../../lib/io/model_folder.ts";
 import { loadModel } from "../../lib/nn/model.ts";
@@ -55,6 +55,28 @@ Deno.test("readModelConfig() takes a llama with a window for a mistral, and refu
   });
 });
 
+Deno.test("readModelConfig() knows Llama 3.1's stretched angles by what a GGUF file stores of them", async () => {
+  // factor 8, low 1, high 4, context 8192, by numpy with the converter's formula on f32 frequencies of base 500000, c = 16.
+  const divisors = [1, 1, 1, 1, 2.69453, 8, 8, 8];
+  const values: Record<string, TypedValue> = {
+    ...metadata,
+    "llama.rope.freq_base": ["f32", 500000],
+    "llama.attention.key_length": ["u32", 16],
+    "llama.rope.dimension_count": ["u32", 16],
+  };
+  const ropeOf = (stored: number[]) =>
+    inGguf(encodeGguf(values, { "rope_freqs.weight": hostTensor([8], stored) }), async (path) => {
+      const { ropeScaling } = await readModelConfig(path);
+      assertEquals(ropeScaling, { factor: 8, low: 1, high: 4, context: 8192 });
+    });
+  await ropeOf(divisors);
+  await assertRejects(
+    () => ropeOf([1, 1, 1, 1, 1, 8, 8, 8]),
+    RangeError,
+    "rope_freqs.weight[4] 1, expected 2.6945",
+  );
+});
+
 Deno.test("loadModel() says what of a GGUF file it cannot use", async () => {
   const gpu = await testDevice();
   const tensors = await ggufTensors("llama_tied");
@@ -87,10 +109,6 @@ Deno.test("loadModel() says what of a GGUF file it cannot use", async () => {
     { ...tensors, "blk.0.attn_q.bias": norm },
     "model.layers.0.self_attn.q_proj.bias: found [32], expected no such tensor",
   );
-  await fails(
-    {},
-    { ...tensors, "rope_freqs.weight": norm },
-    "rope_freqs.weight: found [32], expected no such tensor",
-  );
+  await fails({}, { ...tensors, "rope_freqs.weight": norm }, "found rope_freqs.weight[0]");
   await fails({ "llama.block_count": ["u32", 3] }, tensors, "model.layers.2");
 });
