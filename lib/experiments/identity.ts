@@ -86,7 +86,7 @@ async function filesOf(run: MeasuredRun["config"], measures: Measures): Promise<
 }
 
 function ifMissing(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "none";
+  if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "none";
   throw error;
 }
 

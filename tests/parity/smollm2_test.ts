@@ -20,7 +20,7 @@ interface Fixture {
 const path = decodeURIComponent(
   new URL("../../out/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", import.meta.url).pathname,
 );
-const ignore = !await Deno.stat(path).then(() => true, () => false);
+const ignore = Deno.env.get("CI") !== "true" && !await Deno.stat(path).then(() => true, () => false);
 if (ignore) {
   console.error("left out: the tests of SmolLM2-135M: no out/smollm2 (see tests/parity/make/smollm2.py)");
 }
