@@ -16,7 +16,7 @@ export const compare: Command = {
   summary: "each method at its own best rate, fresh seeds, a verdict",
   usage: "--model M --data D --methods olora,lora --budget N [options]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, or a Hugging Face folder" },
+    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
     data: { type: "text", value: "D", help: ".jsonl, .txt or .json; a tenth is kept for each held-out part" },
     methods: { type: "text", value: "A,B", help: "what is compared; verdicts are about the first" },
     budget: {

@@ -11,7 +11,7 @@ export const evaluate: Command = {
   summary: "nats of each token of a text or of rows of token ids",
   usage: "--model M [--adapter DIR] (--text FILE | --ids FILE)",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, or a Hugging Face folder" },
+    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
     adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
     text: { type: "text", value: "FILE", help: "a text, scored in windows of the model's context" },
     ids: { type: "text", value: "FILE", help: "[[ids], …], one row scored by itself" },

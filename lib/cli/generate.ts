@@ -11,7 +11,7 @@ export const generate: Command = {
   summary: "continue a prompt (printed with it) or answer in a chat",
   usage: "--model M [--adapter DIR] (--prompt P | --chat P) [options]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, or a Hugging Face folder" },
+    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
     adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
     prompt: {
       type: "text",

@@ -9,7 +9,7 @@ export const merge: Command = {
   summary: "a plain model folder of a model with its adapter",
   usage: "--model M --adapter DIR --out DIR [--dtype D]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, or a Hugging Face folder" },
+    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
     adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
     out: { type: "text", value: "DIR", help: "folder for the model" },
     dtype: {

@@ -35,7 +35,11 @@ export const reproduce: Command = {
   usage: "[--out DIR] [--model M] [--quick | --all]",
   options: {
     out: { type: "text", value: "DIR", help: "folder for what is made (default out/reproduce)" },
-    model: { type: "text", value: "M", help: "tiny (default), tiny:2, tiny:3, or a Hugging Face folder" },
+    model: {
+      type: "text",
+      value: "M",
+      help: "tiny (default), tiny:2, tiny:3, a Hugging Face folder, or a .gguf file",
+    },
     quick: { type: "flag", help: "two minutes on two CPU cores: short runs" },
     all: { type: "flag", help: "runs of full length, whatever they take" },
   },

@@ -11,7 +11,7 @@ export const tasks: Command = {
   summary: "multiple choice by log-likelihood",
   usage: "--model M [--adapter DIR] --tasks a,b [--limit N]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, or a Hugging Face folder" },
+    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
     adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
     tasks: {
       type: "text",

@@ -13,7 +13,7 @@ export const train: Command = {
   summary: "fine-tune a model; writes the adapter, metrics.jsonl and checkpoints",
   usage: "--model M --data D --out DIR [options]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, or a Hugging Face folder" },
+    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
     data: { type: "text", value: "D", help: ".jsonl, .txt or .json (see the README)" },
     out: { type: "text", value: "DIR", help: "folder for what is made" },
     method: { type: "text", value: "NAME", help: `${methodNames.join(", ")} (default olora)` },
