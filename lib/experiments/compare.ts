@@ -97,6 +97,11 @@ export async function compare(
   if (methods.length < 2) {
     throw new RangeError(`Cannot compare ${methods.length} method: expected at least two`);
   }
+  const names = methods.map((method) => JSON.stringify(typeof method === "string" ? { method } : method));
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice) {
+    throw new RangeError(`Cannot compare ${twice} with itself: expected different methods or settings`);
+  }
   const files = await filesOf(data, options);
   const settings = methods.map((method) => settingsOf(method, options, files, model));
   const looks = Math.ceil(budget / 2);

@@ -74,6 +74,7 @@ Deno.test("compare() refuses too small a budget, one method, and options that ma
     );
   await refused({ budget: 4 }, "budget of 4 runs a method: expected at least 5");
   await refused({ methods: ["lora"] }, "Cannot compare 1 method");
+  await refused({ methods: ["lora", "full", "lora"] }, "with itself: expected different methods or settings");
   await refused({ methods: ["lora", "lara"] }, 'Cannot use method "lara"');
   await refused({ methods: ["lora", { method: "lora", basis: "last" }] }, "basis");
   assertEquals(await readRows(`${out}/rows.jsonl`), []);

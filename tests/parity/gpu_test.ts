@@ -22,10 +22,10 @@ import {
 } from "../helpers/fixtures.ts";
 
 // What the project promises: losses of twenty training steps. Nats of a token are promised to 1e-4; logits of order
-// ten leave a third of that.
+// ten leave a third of that. The neighbours were within 1.1e-6.
 const LOSSES: Record<string, number> = {
   ...{ "lora": 2e-5, "full": 2e-5, "olora": 7e-5 },
-  ...{ "rslora": 2e-5, "lora+": 2e-5, "pissa": 7e-5 },
+  ...{ "rslora": 5e-6, "lora+": 5e-6, "pissa": 5e-6 },
 };
 const NORMS = 1e-4;
 const NLL = 3e-5;
