@@ -124,17 +124,15 @@ export {
 export {
   areaUnderCurve,
   type Arrival,
-  bootstrapInterval,
-  type BootstrapOptions,
   type CurvePoint,
   earlySpike,
   type Equivalence,
   equivalence,
   type Interval,
-  pairedBootstrapInterval,
-  pairedTInterval,
+  INTERVAL_NOTE,
+  meanInterval,
+  pairedInterval,
   stepsTo,
-  tInterval,
 } from "./lib/display/statistics.ts";
 export {
   kaplanMeier,

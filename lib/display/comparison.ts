@@ -1,7 +1,7 @@
 import { convergenceTable, curvePanel, formatInterval, rateFigure } from "./convergence.ts";
 import type { Figure } from "./figure.ts";
 import { methodKey, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
-import { type Interval, mean, pairedTInterval } from "./statistics.ts";
+import { type Interval, INTERVAL_NOTE, mean, pairedInterval } from "./statistics.ts";
 import { formatFixed, formatNumber, textTable } from "./table.ts";
 import { MATCH_MARGIN, textVerdicts, type Verdict } from "./verdicts.ts";
 
@@ -19,7 +19,7 @@ export interface ComparedRuns {
 
 /**
  * What a comparison says, each other method against the first: whether the first ends lower on the test rows, by the
- * 95 % interval (Student) of the difference paired by seed, and whether the two match, which is the case if the 90 %
+ * 95 % interval of the difference paired by seed, and whether the two match, which is the case if the 90 %
  * interval lies within 2 % of the other's loss (two one-sided tests at 5 %, Schuirmann 1987).
  *
  * A best rate without two tried rates on either side is no optimum, so such a verdict stays open.
@@ -34,8 +34,8 @@ export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[]
       ? ` Open because the rate has no two tried rates on either side: ${edges.join(", ")}.`
       : "";
     const open = edges.length > 0 || ![...a, ...b].every(Number.isFinite);
-    const difference = pairedTInterval(a, b);
-    const narrow = pairedTInterval(a, b, 0.9);
+    const difference = pairedInterval(a, b);
+    const narrow = pairedInterval(a, b, 0.9);
     const margin = MATCH_MARGIN * mean(b);
     const figures = `Test loss ${formatNumber(mean(a))} (${against} ${formatNumber(mean(b))})`;
     return [
@@ -65,7 +65,7 @@ export function comparisonFigure(compared: readonly ComparedRuns[]): Figure {
   const search = rateFigure(compared.flatMap(({ search }) => search));
   return {
     title: "Each method at its own learning rate",
-    caption: `Rates: ${rates}. Left, mean and 95 % interval (Student) over ${
+    caption: `Rates: ${rates}. Left, mean and ${INTERVAL_NOTE} over ${
       groups[0].rows.length
     } runs a method with fresh seeds; right, the runs that looked for the rates, the lowest ringed.`,
     panels: [

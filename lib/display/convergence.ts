@@ -10,7 +10,15 @@ import {
   runsAtBestRate,
   runsAtRate,
 } from "./rows.ts";
-import { areaUnderCurve, type Arrival, type Interval, mean, stepsTo, tInterval } from "./statistics.ts";
+import {
+  areaUnderCurve,
+  type Arrival,
+  type Interval,
+  INTERVAL_NOTE,
+  mean,
+  meanInterval,
+  stepsTo,
+} from "./statistics.ts";
 import { type Cell, formatFixed, formatNumber, type Table } from "./table.ts";
 
 /** Shares of LoRA's own improvement whose arrival is timed. */
@@ -26,7 +34,7 @@ export function curveSeries(group: RunGroup): Series {
   for (const { step } of group.rows[0].curve) {
     const losses = curves.map((curve) => curve.get(step) ?? NaN);
     if (!losses.every(Number.isFinite)) break;
-    points.push({ step, loss: tInterval(losses) });
+    points.push({ step, loss: meanInterval(losses) });
   }
   return {
     name: methodName(group.method),
@@ -71,13 +79,15 @@ export function curvePanel(
  * The convergence figure: every method at its own best learning rate, and all of them at the author's.
  *
  * @param live Runs made now at the best rates, drawn over the stored ones.
+ * @param search Runs that the best rates are chosen by, where they are others.
  */
 export function convergenceFigure(
   rows: readonly RunRow[],
   authorRate: number,
   live: readonly RunRow[] = [],
+  search: readonly RunRow[] = rows,
 ): Figure {
-  const best = runsAtBestRate(rows);
+  const best = runsAtBestRate(rows, search);
   const author = runsAtRate(rows, authorRate);
   const rates = best.map(({ method, rate }) => `${methodName(method)} ${rateName(rate)}`).join(", ");
   const panels = [curvePanel(best, "Each method at its own best rate", groupRuns(live))];
@@ -85,9 +95,7 @@ export function convergenceFigure(
   return {
     title: "Validation loss during fine-tuning",
     caption:
-      `Best rates: ${rates || "none"}. Mean and 95 % interval (Student) over ${
-        countRuns([...best, ...author])
-      }` +
+      `Best rates: ${rates || "none"}. Mean and ${INTERVAL_NOTE} over ${countRuns([...best, ...author])}` +
       `${
         live.length
           ? ` a method (dashed, stored) and ${countRuns(groupRuns(live))} (solid, measured now)`
@@ -107,7 +115,7 @@ export function rateFigure(rows: readonly RunRow[]): Figure {
   const methods = [...new Set(groups.map(({ method }) => method))];
   const series = methods.map((method): Series => {
     const own = groups.filter((group) => group.method === method);
-    const intervals = own.map((group) => tInterval(group.rows.map(endLoss)));
+    const intervals = own.map((group) => meanInterval(group.rows.map(endLoss)));
     const known = intervals.some(({ low }) => Number.isFinite(low));
     return {
       name: methodName(method),
@@ -124,7 +132,7 @@ export function rateFigure(rows: readonly RunRow[]): Figure {
   });
   return {
     title: "Final loss against the learning rate",
-    caption: `Mean and 95 % interval (Student) over ${countRuns(groups)}; ringed: each method's best rate.` +
+    caption: `Mean and ${INTERVAL_NOTE} over ${countRuns(groups)}; ringed: each method's best rate.` +
       (diverged.length ? ` Diverged, so left out: ${diverged.join(", ")}.` : ""),
     panels: [{
       xLabel: "learning rate",
@@ -183,16 +191,24 @@ export function startLoss(groups: readonly RunGroup[]): number {
   );
 }
 
+/** For each base model the losses whose arrival is timed, in the order of `THRESHOLDS`. */
+export type LossThresholds = ReadonlyMap<string | undefined, readonly number[]>;
+
 /**
- * Losses at which LoRA has made each share of `THRESHOLDS` of its own improvement: from the loss before training
- * to LoRA's mean loss at the end of its curve. Undefined without LoRA, or if LoRA did not improve.
+ * Losses at which LoRA has made each share of `THRESHOLDS` of its own improvement on a base: from the loss before
+ * training to LoRA's mean loss at the end of its curves there. Undefined without LoRA, or if LoRA did not improve on one.
  */
-export function lossThresholds(groups: readonly RunGroup[]): number[] | undefined {
+export function lossThresholds(groups: readonly RunGroup[]): LossThresholds | undefined {
   const lora = groups.find(({ method }) => method === "lora");
   if (!lora) return undefined;
-  const start = startLoss([lora]);
-  const end = mean(lora.rows.map(({ curve }) => curve.at(-1)?.loss ?? NaN));
-  return end < start ? THRESHOLDS.map((share) => start - share * (start - end)) : undefined;
+  const found = new Map<string | undefined, number[]>();
+  for (const [model, rows] of Map.groupBy(lora.rows, ({ config }) => config.model)) {
+    const start = startLoss([{ ...lora, rows }]);
+    const end = mean(rows.map(({ curve }) => curve.at(-1)?.loss ?? NaN));
+    if (!(end < start)) return undefined;
+    found.set(model, THRESHOLDS.map((share) => start - share * (start - end)));
+  }
+  return found;
 }
 
 /** The last step that every run which did not diverge has reached. */
@@ -201,9 +217,18 @@ export function commonHorizon(groups: readonly RunGroup[]): number {
   return Math.min(...rows.map(({ curve }) => curve.at(-1)?.step ?? 0));
 }
 
-/** When each run of the group reached `threshold`; runs that never did count with `horizon` steps. */
-export function arrivals({ rows }: RunGroup, threshold: number, horizon: number): Arrival[] {
-  return rows.map(({ curve }) => {
+/**
+ * When each run of the group reached threshold `i` of its base; runs that never did, and runs on a base without
+ * thresholds, count with `horizon` steps.
+ */
+export function arrivals(
+  { rows }: RunGroup,
+  thresholds: LossThresholds,
+  i: number,
+  horizon: number,
+): Arrival[] {
+  return rows.map(({ curve, config }) => {
+    const threshold = thresholds.get(config.model)?.[i] ?? -Infinity;
     const arrival = stepsTo(curve.filter(({ step }) => step <= horizon), threshold);
     return arrival.censored ? { steps: horizon, censored: true } : arrival;
   });
@@ -218,7 +243,7 @@ export function areas({ rows }: RunGroup, horizon: number): number[] {
 
 /**
  * The comparison as a table: a row for each measure, a column for each method; mean ± half of the 95 % interval
- * (Student) over runs.
+ * over runs.
  *
  * @param groups One group for each method: `runsAtBestRate` or `runsAtRate`.
  */
@@ -237,7 +262,7 @@ export function convergenceTable(groups: readonly RunGroup[], title: string): Ta
       ...THRESHOLDS.map((share, i) =>
         measure(
           `Steps to ${share * 100} % of LoRA's improvement`,
-          (group) => thresholds ? formatArrivals(arrivals(group, thresholds[i], horizon)) : null,
+          (group) => thresholds ? formatArrivals(arrivals(group, thresholds, i, horizon)) : null,
         )
       ),
       measure("Area under the curve (mean loss)", (group) => formatMean(areas(group, horizon))),
@@ -250,7 +275,7 @@ export function convergenceTable(groups: readonly RunGroup[], title: string): Ta
       mean("Initialisation (ms)", ({ initMs }) => initMs),
     ],
     note:
-      "Mean ± half of the 95 % interval (Student) over runs. Losses in nats per token, forgetting is the loss gained on " +
+      `Mean ± half of the ${INTERVAL_NOTE} over runs. Losses in nats per token, forgetting is the loss gained on ` +
       "general text against the untouched base, " +
       `curves over the first ${
         formatNumber(horizon)
@@ -262,7 +287,7 @@ export function convergenceTable(groups: readonly RunGroup[], title: string): Ta
 function formatMean(values: readonly number[]): string | null {
   const known = values.filter(Number.isFinite);
   if (!known.length) return null;
-  const text = formatInterval(tInterval(known));
+  const text = formatInterval(meanInterval(known));
   return known.length < values.length ? `${text} (${known.length} of ${values.length} runs)` : text;
 }
 
@@ -276,7 +301,7 @@ export function formatInterval({ mean, low, high }: Interval): string {
 
 function formatArrivals(arrivals: readonly Arrival[]): string {
   const late = arrivals.filter(({ censored }) => censored).length;
-  const interval = tInterval(arrivals.map(({ steps }) => steps));
+  const interval = meanInterval(arrivals.map(({ steps }) => steps));
   if (!late) return formatInterval(interval);
   return `≥ ${formatFixed(interval.mean, 0)} (${late} of ${arrivals.length} never)`;
 }

@@ -1,7 +1,7 @@
 import { startLoss } from "./convergence.ts";
 import type { Figure, Series } from "./figure.ts";
 import { groupRuns, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
-import { type Interval, mean, tInterval } from "./statistics.ts";
+import { type Interval, INTERVAL_NOTE, mean, meanInterval } from "./statistics.ts";
 
 /** What a method at one learning rate gained on its target, and what it forgot for it. */
 export interface Trade {
@@ -32,7 +32,7 @@ export function trades(rows: readonly RunRow[]): Trade[] {
     method: group.method,
     rate: group.rate,
     gain: start - mean(group.rows.map(({ final }) => final.test!)),
-    forgetting: tInterval(group.rows.map(({ final }) => final.forgetting!)),
+    forgetting: meanInterval(group.rows.map(({ final }) => final.forgetting!)),
     isFront: false,
   }));
   return all.map((trade) => ({ ...trade, isFront: !all.some((other) => beats(other, trade)) }))
@@ -51,8 +51,7 @@ export function paretoFigure(rows: readonly RunRow[]): Figure {
     .map(({ method, rate }) => `${methodName(method)} ${rateName(rate)}`);
   return {
     title: "What is forgotten for what is learnt",
-    caption:
-      "Each point a learning rate, mean and 95 % interval (Student) over runs; lower right is better. " +
+    caption: `Each point a learning rate, mean and ${INTERVAL_NOTE} over runs; lower right is better. ` +
       (beaten.length ? `Left out, as another rate of the method beats them: ${beaten.join(", ")}.` : ""),
     panels: [{
       xLabel: "gain on the target (nats/token)",

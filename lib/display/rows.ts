@@ -45,8 +45,10 @@ export interface RowConfig {
   readonly learningRate: number;
   /** Seed of data order, dropout and random starts. */
   readonly seed: number;
-  /** Name of the base model. */
-  readonly base?: string;
+  /** The base model, as the config names it. */
+  readonly model?: string;
+  /** The permutation, which keeps its function, that the base was run in. */
+  readonly permutation?: number;
   /** Optimiser steps asked for. */
   readonly steps?: number;
   /** Everything else. */
@@ -130,14 +132,22 @@ export function runsAtRate(rows: readonly RunRow[], rate: number): RunGroup[] {
   return groupRuns(rows).filter((group) => group.rate === rate);
 }
 
-/** Each method's group at the rate where its mean validation loss at the end is lowest. */
-export function runsAtBestRate(rows: readonly RunRow[]): RunGroup[] {
+/**
+ * Each method's group of `rows` at the rate where the mean validation loss at the end of its runs in `search` is lowest:
+ * the same rows, or others that were made to find the rate.
+ */
+export function runsAtBestRate(rows: readonly RunRow[], search: readonly RunRow[] = rows): RunGroup[] {
   const best = new Map<string, RunGroup>();
-  for (const group of groupRuns(rows)) {
+  for (const group of groupRuns(search)) {
     const held = best.get(group.method);
     if (!held || finalLoss(group) < finalLoss(held)) best.set(group.method, group);
   }
-  return [...best.values()].filter((group) => Number.isFinite(finalLoss(group)));
+  const found = [...best.values()].filter((group) => Number.isFinite(finalLoss(group)));
+  if (search === rows) return found;
+  const groups = groupRuns(rows);
+  return found.flatMap(({ method, rate }) =>
+    groups.filter((group) => group.method === method && group.rate === rate)
+  );
 }
 
 /** Mean validation loss of a group at the end, nats per token; infinity if one of its runs diverged. */

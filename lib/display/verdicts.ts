@@ -8,7 +8,7 @@ import {
   runsAtBestRate,
   runsAtRate,
 } from "./rows.ts";
-import { type Interval, mean, tInterval } from "./statistics.ts";
+import { type Interval, mean, pairedInterval } from "./statistics.ts";
 import { wrapText } from "./svg_text.ts";
 import { formatFixed, formatNumber } from "./table.ts";
 
@@ -38,27 +38,32 @@ interface Pair {
 }
 
 /**
- * Verdicts on the claims about OLoRA, from runs paired by base and seed: a claim held if the 95 % interval
- * (Student) of the mean paired difference lies wholly on its side, did not hold if wholly on the other side, and
+ * Verdicts on the claims about OLoRA, from runs paired by base, permutation and seed: a claim held if the 95 % interval
+ * (`meanInterval`) of the paired difference lies wholly on its side, did not hold if wholly on the other side, and
  * stays open otherwise, with fewer than two pairs, or where a best rate lies at the edge of the rates tried.
  * Rates are chosen on the validation split; losses at the end are compared on the test split where it was measured.
  *
  * @param authorRate The learning rate of the author's example.
+ * @param search Runs that the best rates are chosen by; for a firm verdict others than `rows`, which have fresh seeds.
  */
-export function convergenceVerdicts(rows: readonly RunRow[], authorRate: number): Verdict[] {
-  const best = runsAtBestRate(rows);
+export function convergenceVerdicts(
+  rows: readonly RunRow[],
+  authorRate: number,
+  search: readonly RunRow[] = rows,
+): Verdict[] {
+  const best = runsAtBestRate(rows, search);
   const author = runsAtRate(rows, authorRate);
   const own = "each method at its own best rate";
   const verdicts = [
-    speedVerdict(`OLoRA converges faster than LoRA, ${own}`, best, rows),
+    speedVerdict(`OLoRA converges faster than LoRA, ${own}`, best, search),
     speedVerdict(
       `OLoRA converges faster than LoRA, both at the author's rate ${rateName(authorRate)}`,
       author,
     ),
-    differenceVerdict(`OLoRA ends lower than LoRA, ${own}`, best, "lora", lossAtEnd, rows),
-    matchVerdict(`OLoRA matches full fine-tuning, ${own}`, best, rows),
-    differenceVerdict(`OLoRA forgets less than LoRA, ${own}`, best, "lora", forgetting, rows),
-    differenceVerdict(`OLoRA forgets less than full fine-tuning, ${own}`, best, "full", forgetting, rows),
+    differenceVerdict(`OLoRA ends lower than LoRA, ${own}`, best, "lora", lossAtEnd, search),
+    matchVerdict(`OLoRA matches full fine-tuning, ${own}`, best, search),
+    differenceVerdict(`OLoRA forgets less than LoRA, ${own}`, best, "lora", forgetting, search),
+    differenceVerdict(`OLoRA forgets less than full fine-tuning, ${own}`, best, "full", forgetting, search),
     parameterVerdict(best),
     memoryVerdict(best),
   ];
@@ -66,10 +71,10 @@ export function convergenceVerdicts(rows: readonly RunRow[], authorRate: number)
 }
 
 /** How far the runs at the best rates go towards a firm verdict: pairs of runs, bases, and what firm would take. */
-export function replicationNote(rows: readonly RunRow[]): string {
-  const both = pair(runsAtBestRate(rows), "lora");
+export function replicationNote(rows: readonly RunRow[], search: readonly RunRow[] = rows): string {
+  const both = pair(runsAtBestRate(rows, search), "lora");
   const pairs = both?.a.rows.length ?? 0;
-  const bases = new Set(both?.a.rows.map(({ config }) => config.base)).size;
+  const bases = new Set(both?.a.rows.map(({ config }) => config.model)).size;
   const counted = `${pairs} pair${pairs === 1 ? "" : "s"} of runs on ${bases} base model${
     bases === 1 ? "" : "s"
   }`;
@@ -95,11 +100,11 @@ const forgetting: Measure = {
   read: ({ final }) => final.forgetting ?? NaN,
 };
 
-/** OLoRA and `other`, cut to the runs whose base and seed both have; undefined if a method is missing. */
+/** OLoRA and `other`, cut to the runs whose base, permutation and seed both have; undefined if a method is missing. */
 function pair(groups: readonly RunGroup[], other: string): Pair | undefined {
   const [a, b] = ["olora", other].map((method) => groups.find((group) => group.method === method));
   if (!a || !b) return undefined;
-  const key = ({ config }: RunRow) => `${config.base}\n${config.seed}`;
+  const key = ({ config: { model, permutation, seed } }: RunRow) => `${model}\n${permutation}\n${seed}`;
   const others = new Map(b.rows.map((row) => [key(row), row]));
   const shared = a.rows.filter((row) => others.has(key(row)));
   return { a: { ...a, rows: shared }, b: { ...b, rows: shared.map((row) => others.get(key(row))!) } };
@@ -118,10 +123,10 @@ function speedVerdict(
     return { claim, outcome: "open", sentence: "LoRA itself did not improve, so nothing can be timed." };
   }
   const horizon = commonHorizon(groups);
-  const timed = [both.a, both.b].map((group) => arrivals(group, thresholds[last], horizon));
+  const timed = [both.a, both.b].map((group) => arrivals(group, thresholds, last, horizon));
   const [a, b] = timed.map((list) => list.map(({ steps }) => steps));
-  const difference = tInterval(a.map((steps, i) => steps - b[i]));
-  const area = tInterval(areas(both.a, horizon).map((x, i) => x - areas(both.b, horizon)[i]));
+  const difference = pairedInterval(a, b);
+  const area = pairedInterval(areas(both.a, horizon), areas(both.b, horizon));
   const late = timed.map((list) => list.filter(({ censored }) => censored).length);
   const never = late.some(Boolean)
     ? ` Never arrived within ${formatNumber(horizon)} steps, and counted with that many: ${
@@ -150,7 +155,7 @@ function differenceVerdict(
     return undefined;
   }
   const [a, b] = [both.a, both.b].map(({ rows }) => rows.map(measure.read));
-  const difference = tInterval(a.map((x, i) => x - b[i]));
+  const difference = pairedInterval(a, b);
   const sentence =
     `${capital(measure.name)} ${formatNumber(mean(a))} (${methodName(other)} ${formatNumber(mean(b))}): ` +
     `a difference of ${range(difference, "nats")}.`;
@@ -168,7 +173,7 @@ function matchVerdict(
   }
   const [a, b] = [both.a, both.b].map(({ rows }) => rows.map(lossAtEnd.read));
   const margin = MATCH_MARGIN * mean(b);
-  const difference = tInterval(a.map((x, i) => x - b[i]));
+  const difference = pairedInterval(a, b);
   const sentence =
     `Test loss at the end ${formatNumber(mean(a))} (full fine-tuning ${formatNumber(mean(b))}): a ` +
     `difference of ${range(difference, "nats")}; it counts as a match up to ${

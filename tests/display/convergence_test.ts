@@ -35,7 +35,7 @@ function row(
   const end = losses[losses.length - 1];
   return {
     run: `${method}-${learningRate}-${seed}`,
-    config: { method, learningRate, seed, base: "synthetic" },
+    config: { method, learningRate, seed, model: "synthetic" },
     device: "synthetic device",
     isSoftware: true,
     curve: losses.map((loss, i) => ({ step: 10 * i, loss })),
@@ -102,10 +102,20 @@ Deno.test("curveSeries() averages over runs and stops where the first run does",
 
 Deno.test("convergenceTable() times 50, 75 and 90 % of LoRA's own improvement", () => {
   const rows = [row("lora", 1e-3, 0, [4, 3, 2]), row("olora", 1e-3, 0, [4, 2, 2])];
-  assertEquals(lossThresholds(runsAtRate(rows, 1e-3)), [3, 2.5, 4 - 0.9 * 2]);
+  assertEquals(lossThresholds(runsAtRate(rows, 1e-3))?.get("synthetic"), [3, 2.5, 4 - 0.9 * 2]);
   assertEquals(cell(rows, "Steps to 50 %"), ["5", "10"]);
   assertEquals(cell(rows, "Steps to 75 %"), ["7.500", "15"]);
   assertEquals(cell(rows, "Area"), ["2.500", "3"]);
+});
+
+Deno.test("convergenceTable() times each run against LoRA's improvement on its own base", () => {
+  const on = (model: string, ...made: RunRow[]) =>
+    made.map((row) => ({ ...row, config: { ...row.config, model } }));
+  const rows = [
+    ...on("one", row("lora", 1e-3, 0, [4, 3, 2]), row("olora", 1e-3, 0, [4, 2, 2])),
+    ...on("two", row("lora", 1e-3, 0, [9, 7, 5]), row("olora", 1e-3, 0, [9, 5, 5])),
+  ];
+  assertEquals(cell(rows, "Steps to 50 %"), ["5", "10"]);
 });
 
 Deno.test("convergenceTable() keeps runs that never arrive, at the horizon that all reached", () => {

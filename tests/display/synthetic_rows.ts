@@ -51,7 +51,7 @@ function syntheticRow(
   const validation = diverged ? null : curve[curve.length - 1].loss + 0.01 * rng.normal();
   return {
     run: `synthetic-${method}-${learningRate}-${seed}`,
-    config: { method, learningRate, seed, base: "synthetic", steps },
+    config: { method, learningRate, seed, model: "synthetic", steps },
     device: "synthetic device",
     isSoftware: true,
     curve,
