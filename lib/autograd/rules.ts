@@ -11,8 +11,12 @@ import { add } from "../ops/add.ts";
 import { addScaled, affine } from "../ops/affine.ts";
 import { attention, attentionBackward } from "../ops/attention.ts";
 import { bias, biasGradient } from "../ops/bias.ts";
+import { center } from "../ops/center.ts";
+import { joinColumns, splitColumns } from "../ops/columns.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
+import { gelu, geluBackward } from "../ops/gelu.ts";
 import { geluGate, geluGateBackward } from "../ops/gelu_gate.ts";
+import { relu, reluBackward } from "../ops/relu.ts";
 import { rmsNorm, rmsNormBackward, rmsNormWeight } from "../ops/rms_norm.ts";
 import { rotary } from "../ops/rotary.ts";
 import { siluGate, siluGateBackward } from "../ops/silu_gate.ts";
@@ -50,6 +54,21 @@ export const biasRule: Rule<null, null> = {
     }
     return [x.needed ? dy : undefined, db];
   },
+};
+
+/** `y = x − mean(x)` of each row; inputs [x]. */
+export const centerRule: Rule<null, null> = {
+  name: "center",
+  forward: (gpu, [x]) => ({ outputs: [center(gpu, x.value)], saved: null }),
+  backward: (gpu, [dy], [x]) => dy && x.needed ? [center(gpu, dy)] : [],
+};
+
+/** Neighbouring columns of x as matrices of their own; inputs [x], as many outputs as `parts`. */
+export const splitRule: Rule<{ parts: number }, null> = {
+  name: "split",
+  forward: (gpu, [x], { parts }) => ({ outputs: splitColumns(gpu, x.value, parts), saved: null }),
+  backward: (gpu, gradients, [x]) =>
+    x.needed && gradients.some((dy) => dy) ? [joinColumns(gpu, gradients)] : [],
 };
 
 /** `x = table[ids]`; inputs [table]. */
@@ -187,6 +206,20 @@ export const geluGateRule: Rule<null, null> = {
     const { dg, dv } = geluGateBackward(gpu, g.value, v.value, dh);
     return [dg, dv];
   },
+};
+
+/** `y = max(x, 0)`; inputs [x]. */
+export const reluRule: Rule<null, null> = {
+  name: "relu",
+  forward: (gpu, [x]) => ({ outputs: [relu(gpu, x.value)], saved: null }),
+  backward: (gpu, [dy], [x]) => dy && x.needed ? [reluBackward(gpu, x.value, dy)] : [],
+};
+
+/** gelu in its tanh form; inputs [x]. */
+export const geluRule: Rule<null, null> = {
+  name: "gelu",
+  forward: (gpu, [x]) => ({ outputs: [gelu(gpu, x.value)], saved: null }),
+  backward: (gpu, [dy], [x]) => dy && x.needed ? [geluBackward(gpu, x.value, dy)] : [],
 };
 
 /**

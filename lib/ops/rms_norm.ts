@@ -99,6 +99,6 @@ export function rmsNormWeight(
 }
 
 /** One invocation a row where barriers are dear, a whole workgroup on hardware; vectors where rows are made of them. */
-function rowLayout(gpu: Gpu, d: number): RowLayout {
+export function rowLayout(gpu: Gpu, d: number): RowLayout {
   return { lanes: gpu.info.isSoftware ? 1 : 64, width: d % 4 ? 1 : 4 };
 }

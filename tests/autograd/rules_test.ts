@@ -4,13 +4,17 @@ import {
   affineRule,
   attentionRule,
   biasRule,
+  centerRule,
   crossEntropyRule,
   embeddingRule,
   geluGateRule,
+  geluRule,
   headNormRule,
+  reluRule,
   rmsNormRule,
   rotaryRule,
   siluGateRule,
+  splitRule,
 } from "../../lib/autograd/rules.ts";
 import { parameter, Tape } from "../../lib/autograd/tape.ts";
 import { embeddingPlan } from "../../lib/ops/embedding.ts";
@@ -18,10 +22,14 @@ import { rotaryTable } from "../../lib/ops/rotary.ts";
 import { add } from "../../lib/reference/add.ts";
 import { affine } from "../../lib/reference/affine.ts";
 import { bias } from "../../lib/reference/bias.ts";
+import { center } from "../../lib/reference/center.ts";
+import { splitColumns } from "../../lib/reference/columns.ts";
+import { gelu } from "../../lib/reference/gelu.ts";
 import { geluGate } from "../../lib/reference/gelu_gate.ts";
 import { attention } from "../../lib/reference/attention.ts";
 import { crossEntropy } from "../../lib/reference/cross_entropy.ts";
 import { embedding } from "../../lib/reference/embedding.ts";
+import { relu } from "../../lib/reference/relu.ts";
 import { rmsNorm } from "../../lib/reference/rms_norm.ts";
 import { rotary, rotaryTables } from "../../lib/reference/rotary.ts";
 import { siluGate } from "../../lib/reference/silu_gate.ts";
@@ -81,6 +89,49 @@ const cases: RuleCase[] = [
     shapes: [[3, 5], [3, 5]],
     build: (tape, inputs) => tape.apply(geluGateRule, inputs, null)[0],
     twin: ([g, v]) => geluGate(g, v),
+  },
+  {
+    name: "center",
+    shapes: [[3, 5]],
+    build: (tape, inputs) => tape.apply(centerRule, inputs, null)[0],
+    twin: ([x]) => center(x, { n: 3, d: 5 }),
+  },
+  {
+    name: "a layer norm, made of center, rmsNorm and bias",
+    shapes: [[3, 8], [8], [8]],
+    build(tape, [x, w, b]) {
+      const [centered] = tape.apply(centerRule, [x], null);
+      const [scaled] = tape.apply(rmsNormRule, [centered, w], { eps: EPS_NORM });
+      return tape.apply(biasRule, [scaled, b], null)[0];
+    },
+    twin([x, w, b]) {
+      const dims = { n: 3, d: 8 };
+      return bias(rmsNorm(center(x, dims), w, dims, EPS_NORM), b, dims);
+    },
+  },
+  {
+    name: "relu",
+    shapes: [[3, 5]],
+    build: (tape, inputs) => tape.apply(reluRule, inputs, null)[0],
+    twin: ([x]) => relu(x),
+  },
+  {
+    name: "gelu",
+    shapes: [[3, 5]],
+    build: (tape, inputs) => tape.apply(geluRule, inputs, null)[0],
+    twin: ([x]) => gelu(x),
+  },
+  {
+    name: "split, two of whose three parts are used",
+    shapes: [[3, 15]],
+    build(tape, inputs) {
+      const [first, , last] = tape.apply(splitRule, inputs, { parts: 3 });
+      return tape.apply(geluGateRule, [first, last], null)[0];
+    },
+    twin([x]) {
+      const [first, , last] = splitColumns(x, { n: 3, d: 5, parts: 3 });
+      return geluGate(first, last);
+    },
   },
   {
     name: "embedding",

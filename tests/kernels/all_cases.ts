@@ -11,6 +11,10 @@ import { cases as attentionBackward } from "./attention_backward_cases.ts";
 import { cases as rmsNorm } from "./rms_norm_cases.ts";
 import { cases as siluGate } from "./silu_gate_cases.ts";
 import { cases as geluGate } from "./gelu_gate_cases.ts";
+import { cases as relu } from "./relu_cases.ts";
+import { cases as gelu } from "./gelu_cases.ts";
+import { cases as center } from "./center_cases.ts";
+import { cases as columns } from "./columns_cases.ts";
 import { cases as affine } from "./affine_cases.ts";
 import { cases as bias } from "./bias_cases.ts";
 import { cases as add } from "./add_cases.ts";
@@ -36,6 +40,10 @@ export const allCases: readonly KernelCase[] = [
   ...rmsNorm,
   ...siluGate,
   ...geluGate,
+  ...relu,
+  ...gelu,
+  ...center,
+  ...columns,
   ...affine,
   ...bias,
   ...add,
