@@ -148,7 +148,14 @@ export {
   comparisonText,
   comparisonVerdicts,
 } from "./lib/display/comparison.ts";
-export { paretoFigure, type Trade, trades } from "./lib/display/pareto.ts";
+export {
+  atEqualGain,
+  type EqualGain,
+  paretoFigure,
+  type Price,
+  type Trade,
+  trades,
+} from "./lib/display/pareto.ts";
 export { convergenceVerdicts, replicationNote, textVerdicts, type Verdict } from "./lib/display/verdicts.ts";
 export { replace } from "./lib/cli/replace.ts";
 export { show, type Showable } from "./lib/cli/show.ts";

@@ -1,6 +1,5 @@
-import { startLoss } from "./convergence.ts";
 import type { Figure, Series } from "./figure.ts";
-import { groupRuns, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
+import { groupRuns, methodKey, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
 import { type Interval, INTERVAL_NOTE, mean, meanInterval } from "./statistics.ts";
 
 /** What a method at one learning rate gained on its target, and what it forgot for it. */
@@ -27,11 +26,10 @@ export function trades(rows: readonly RunRow[]): Trade[] {
   const groups = groupRuns(rows).filter(({ rows }) =>
     rows.every(({ diverged, final }) => !diverged && isNumber(final.test) && isNumber(final.forgetting))
   );
-  const start = startLoss(groups);
   const all = groups.map((group): Trade => ({
     method: group.method,
     rate: group.rate,
-    gain: start - mean(group.rows.map(({ final }) => final.test!)),
+    gain: mean(group.rows.map(gain)),
     forgetting: meanInterval(group.rows.map(({ final }) => final.forgetting!)),
     isFront: false,
   }));
@@ -59,6 +57,75 @@ export function paretoFigure(rows: readonly RunRow[]): Figure {
       series: fronts,
     }],
   };
+}
+
+/** What two methods paid for the same gain: one base, permutation and seed. */
+export interface EqualGain {
+  /** The base model, as the config names it. */
+  readonly model: string | undefined;
+  /** Seed of both. */
+  readonly seed: number;
+  /** The gain, nats per token: the smaller of the two methods' largest. */
+  readonly gain: number;
+  /** What the first and the second paid. */
+  readonly paid: readonly [number, number];
+}
+
+/** What a gain may have cost. */
+export type Price = "forgetting" | "divergence";
+
+/**
+ * What two methods pay for equal gains, for every base, permutation and seed on which both ran at some rates: along
+ * each method's rates, from nothing gained for nothing up to its largest gain, what is paid is taken as linear in the gain.
+ *
+ * Own construction: at their own best rates methods gain differently, and what is forgotten follows what is gained
+ * (arXiv:2401.05605), so a difference there says little.
+ *
+ * @param methods Keys of the two methods (`methodKey`).
+ */
+export function atEqualGain(
+  rows: readonly RunRow[],
+  methods: readonly [string, string],
+  price: Price = "forgetting",
+): EqualGain[] {
+  const place = ({ config: { model, permutation, seed } }: RunRow) => `${model}\n${permutation}\n${seed}`;
+  const measured = rows.filter(({ diverged, final }) =>
+    !diverged && isNumber(final.test) && isNumber(final[price])
+  );
+  return [...Map.groupBy(measured, place).values()].flatMap((runs) => {
+    const [a, b] = methods.map((method) =>
+      path(runs.filter(({ config }) => methodKey(config) === method), price)
+    );
+    if (!a || !b) return [];
+    const gain = Math.min(a.at(-1)!.gain, b.at(-1)!.gain);
+    const { model, seed } = runs[0].config;
+    return [{ model, seed, gain, paid: [paidFor(a, gain), paidFor(b, gain)] as const }];
+  });
+}
+
+interface Step {
+  readonly gain: number;
+  readonly paid: number;
+}
+
+/** Gain and price by ascending rate up to the largest gain, rates that gain less than a lower one left out. */
+function path(runs: readonly RunRow[], price: Price): Step[] | undefined {
+  const steps: Step[] = [{ gain: 0, paid: 0 }];
+  for (const row of runs.toSorted((a, b) => a.config.learningRate - b.config.learningRate)) {
+    if (gain(row) > steps.at(-1)!.gain) steps.push({ gain: gain(row), paid: row.final[price]! });
+  }
+  return steps.length > 1 ? steps : undefined;
+}
+
+function paidFor(steps: readonly Step[], gain: number): number {
+  const i = steps.findIndex((step, i) => i > 0 && step.gain >= gain);
+  const [from, to] = [steps[i - 1], steps[i]];
+  return from.paid + (gain - from.gain) / (to.gain - from.gain) * (to.paid - from.paid);
+}
+
+/** Loss before training minus test loss at the end, nats per token. */
+function gain({ curve, final }: RunRow): number {
+  return curve[0].loss - final.test!;
 }
 
 function series(method: string, points: readonly Trade[]): Series {

@@ -22,6 +22,10 @@ export interface RunRow {
     readonly accuracy?: number | null;
     /** Loss on general text minus the untouched base's, nats per token. */
     readonly forgetting?: number | null;
+    /** KL(base ‖ tuned) on general text, nats per token. */
+    readonly divergence?: number | null;
+    /** Accuracy of the base on tasks it knew, minus the tuned model's, 0 to 1. */
+    readonly tasksLost?: number | null;
   };
   /** Number of trained parameters. */
   readonly trainable: number;

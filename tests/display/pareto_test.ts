@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
-import { paretoFigure, trades } from "../../lib/display/pareto.ts";
+import { atEqualGain, paretoFigure, trades } from "../../lib/display/pareto.ts";
 import type { RunRow } from "../../lib/display/rows.ts";
 import { svgFigure } from "../../lib/display/svg.ts";
 
@@ -53,4 +53,34 @@ Deno.test("paretoFigure() draws each method's front, and names the rates that ar
   assertEquals(figure.panels[0].series.map(({ x }) => x.length), [2, 1]);
   assertStringIncludes(figure.caption, "OLoRA 1e-2");
   assert(!svgFigure(figure).includes("NaN"));
+});
+
+Deno.test("atEqualGain() interpolates along each method's rates, for each base and seed that both have", () => {
+  const rows = [
+    ...ROWS,
+    row("lora", 3e-3, 1, 0.8, 0.4), // gains 1.2, the smaller of the two largest
+    { ...row("lora", 1e-2, 1, 0.1, 9), diverged: true },
+    row("lora", 1e-3, 3, 1.5, 0.05), // nobody to compare with
+  ];
+  const found = atEqualGain(rows, ["olora", "lora"]);
+  assertEquals(found.map(({ seed }) => seed), [1]);
+  assertAlmostEquals(found[0].gain, 1.2);
+  // olora gained 1.0 for 0.1 and 1.5 for 0.3
+  assertAlmostEquals(found[0].paid[0], 0.1 + 0.2 / 0.5 * 0.2);
+  assertAlmostEquals(found[0].paid[1], 0.4);
+});
+
+Deno.test("atEqualGain() takes what was gained for nothing as the start of each path, and other bases apart", () => {
+  const on = (model: string, made: RunRow) => ({ ...made, config: { ...made.config, model } });
+  const rows = [
+    on("one", row("olora", 1e-3, 1, 1, 0.4)),
+    on("one", row("lora", 1e-3, 1, 1.5, 0.1)),
+    on("two", row("olora", 1e-3, 1, 1, 0.2)),
+  ];
+  assertEquals(atEqualGain(rows, ["olora", "lora"]).map(({ model, paid }) => [model, ...paid]), [[
+    "one",
+    0.2,
+    0.1,
+  ]]);
+  assertEquals(atEqualGain(rows, ["olora", "lora"], "divergence"), []);
 });
