@@ -23,6 +23,7 @@ export const generate: Command = {
     temperature: { type: "number", value: "X", help: "0 takes the likeliest token (default 0)" },
     "top-k": { type: "number", value: "N", help: "only the likeliest tokens; 0 for all (default 0)" },
     "top-p": { type: "number", value: "X", help: "only the likeliest with this probability (default 1)" },
+    "repetition-penalty": { type: "number", value: "X", help: "above 1, tokens come back less (default 1)" },
     seed: { type: "number", value: "N", help: "seed of the draws (default 0)" },
   },
 
@@ -74,6 +75,7 @@ function optionsOf(args: Arguments) {
     temperature: args.number("temperature"),
     topK: args.number("top-k"),
     topP: args.number("top-p"),
+    repetitionPenalty: args.number("repetition-penalty"),
     seed: args.number("seed"),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

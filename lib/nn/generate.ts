@@ -5,6 +5,7 @@ import { matmul } from "../ops/matmul.ts";
 import { KeyValueCache } from "./cache.ts";
 import { decode, headWeight } from "./decoder.ts";
 import type { Model } from "./model.ts";
+import { uploadPositions } from "./positions.ts";
 
 /** How to continue a text. */
 export interface GenerateOptions {
@@ -16,6 +17,8 @@ export interface GenerateOptions {
   topK?: number;
   /** Only the likeliest tokens that together have this probability. Default 1. */
   topP?: number;
+  /** Divides the positive logits of tokens in the text so far, and multiplies the negative ones. Default 1. */
+  repetitionPenalty?: number;
   /** Seed of the draws. Default 0. */
   seed?: number;
   /** Ids that end the text and are not yielded. Default: the model's. */
@@ -26,8 +29,9 @@ export interface GenerateOptions {
  * Continues `prompt` token by token, with keys and values cached; ends at a stop token, after `maxNewTokens`, or when
  * the model's context is full.
  *
- * Sampling: temperature, then the `topK` likeliest, then the nucleus of probability `topP` (Holtzman et al. 2019,
- * arXiv:1904.09751), in float64 on the host.
+ * Sampling: the repetition penalty (Keskar et al. 2019, arXiv:1909.05858, §4.1; for logits of either sign as
+ * transformers has it), temperature, then the `topK` likeliest, then the nucleus of probability `topP` (Holtzman et al.
+ * 2019, arXiv:1904.09751), in float64 on the host.
  *
  * @param prompt Token ids, at least one.
  * @throws {RangeError} If an option makes no sense, or the prompt is empty or longer than the context.
@@ -37,19 +41,21 @@ export async function* generate(
   prompt: readonly number[],
   options: GenerateOptions = {},
 ): AsyncGenerator<number> {
-  const { maxNewTokens, temperature, topK, topP, seed, stop } = checked(model, prompt, options);
+  const { maxNewTokens, seed, stop, ...settings } = checked(model, prompt, options);
   const { gpu, config } = model;
   const capacity = Math.min(config.context, prompt.length + maxNewTokens);
   using cache = new KeyValueCache(gpu, config, capacity);
   const rng = new Rng(seed, "generate");
+  const seen = new Set(prompt);
   let ids = prompt;
   for (let made = 0; made < maxNewTokens && cache.length < capacity; made++) {
     const logits = gpu.keep(gpu.scope(() => lastLogits(model, ids, cache)));
     const values = await gpu.read(logits);
     logits.dispose();
-    const id = temperature === 0 ? largest(values) : sample(values, temperature, topK, topP, rng.uniform());
+    const id = pick(values, seen, settings, () => rng.uniform());
     if (stop.includes(id)) return;
     yield id;
+    seen.add(id);
     ids = [id];
   }
 }
@@ -61,11 +67,26 @@ function lastLogits(model: Model, ids: readonly number[], cache: KeyValueCache) 
   const tape = new Tape(gpu);
   const changes = model.changes;
   const uploaded = gpu.upload(Uint32Array.from(ids), [t]);
-  const hidden = decode(tape, model, { b: 1, t, ids: uploaded, cache }, changes);
+  const positions = uploadPositions(gpu, model, { b: 1, t, start: cache.length });
+  const hidden = decode(tape, model, { b: 1, t, ids: uploaded, cache, ...positions }, changes);
   const last = gpu.tensor([1, config.width]);
   gpu.copyRange(hidden.value, (t - 1) * config.width, last);
   const head = headWeight(model, changes).value;
   return matmul(gpu, "nt", last, head.dtype === "f32" ? head : effectiveWeight(gpu, head));
+}
+
+type Sampling = Required<Pick<GenerateOptions, "temperature" | "topK" | "topP" | "repetitionPenalty">>;
+
+function pick(
+  logits: Float32Array,
+  seen: ReadonlySet<number>,
+  { temperature, topK, topP, repetitionPenalty }: Sampling,
+  uniform: () => number,
+): number {
+  if (repetitionPenalty !== 1) {
+    for (const id of seen) logits[id] *= logits[id] > 0 ? 1 / repetitionPenalty : repetitionPenalty;
+  }
+  return temperature === 0 ? largest(logits) : sample(logits, temperature, topK, topP, uniform());
 }
 
 function largest(values: Float32Array): number {
@@ -105,6 +126,7 @@ function checked(
     temperature: 0,
     topK: 0,
     topP: 1,
+    repetitionPenalty: 1,
     seed: 0,
     stop: model.tokenizer?.eos ?? model.config.eos,
     ...options,
@@ -123,5 +145,8 @@ function checked(
   if (!(whole.temperature >= 0)) refuse(`temperature ${whole.temperature}`, "a number >= 0");
   if (!isCount(whole.topK)) refuse(`topK ${whole.topK}`, "a whole number >= 0");
   if (!(whole.topP > 0 && whole.topP <= 1)) refuse(`topP ${whole.topP}`, "0 < topP <= 1");
+  if (!(whole.repetitionPenalty > 0 && whole.repetitionPenalty < Infinity)) {
+    refuse(`repetitionPenalty ${whole.repetitionPenalty}`, "a number > 0");
+  }
   return whole;
 }
