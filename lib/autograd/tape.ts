@@ -119,6 +119,41 @@ export class Tape implements Disposable {
     return made;
   }
 
+  /**
+   * Applies `run` to `inputs` and keeps nothing but its outputs: the walk runs it again, for the same gradients bit for
+   * bit, and frees what that made before it goes on. `run` must do the same each time, on the tape it is given.
+   *
+   * Source: Chen et al. 2016, arXiv:1604.06174, §4.
+   */
+  recompute(
+    inputs: readonly Variable[],
+    run: (tape: Tape, inputs: readonly Variable[]) => readonly Variable[],
+  ): Variable[] {
+    const again = () => {
+      const tape = new Tape(this.#gpu);
+      const leaves = inputs.map(({ value, needsGradient }): Variable => ({ value, needsGradient }));
+      return { tape, leaves, outputs: run(tape, leaves) };
+    };
+    const first = again();
+    const made = first.outputs.map((output): Variable => ({
+      value: first.tape.keep(output),
+      needsGradient: output.needsGradient,
+    }));
+    first.tape.dispose();
+    this.#nodes.push({
+      inputs,
+      outputs: made,
+      scratch: [],
+      backward(gradients) {
+        const { tape, leaves, outputs } = again();
+        const from = outputs.map((output, i) => [output, gradients[i]] as const);
+        const left = tape.#walk(from.filter(([, gradient]) => gradient));
+        return leaves.map((leaf) => left.get(leaf));
+      },
+    });
+    return made;
+  }
+
   /** Keeps the tensor of `variable` alive past the walk and `dispose`; the caller disposes it. */
   keep(variable: Variable): Tensor {
     this.#kept.add(variable.value);
@@ -131,9 +166,15 @@ export class Tape implements Disposable {
    * @param gradient f32 of the output's shape; absent for an operation that has its own (a loss).
    */
   backward(output: Variable, gradient?: Tensor): void {
-    const gradients = new Map<Variable, Tensor | undefined>([[output, gradient]]);
+    this.#walk([[output, gradient]]);
+  }
+
+  /** The walk from outputs with their gradients; returns the gradients of values that nothing here made. */
+  #walk(from: readonly (readonly [Variable, Tensor | undefined])[]): Map<Variable, Tensor | undefined> {
+    const gradients = new Map<Variable, Tensor | undefined>(from);
     // How often a gradient is still to be used; the caller's own counts once more, so that it is never disposed.
-    const holders = new Map<Tensor, number>(gradient ? [[gradient, 2]] : []);
+    const holders = new Map<Tensor, number>();
+    for (const [, gradient] of from) if (gradient) holders.set(gradient, (holders.get(gradient) ?? 1) + 1);
     const release = (tensor: Tensor) => {
       const left = (holders.get(tensor) ?? 0) - 1;
       holders.set(tensor, left);
@@ -170,6 +211,7 @@ export class Tape implements Disposable {
       for (const made of node.outputs) gradients.delete(made);
       this.#free(node, holders);
     }
+    return gradients;
   }
 
   /** Disposes everything recorded that was not kept. */

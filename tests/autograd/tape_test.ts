@@ -1,6 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { addRule, crossEntropyRule, rmsNormRule, siluGateRule } from "../../lib/autograd/rules.ts";
-import { constant, parameter, type Rule, Tape } from "../../lib/autograd/tape.ts";
+import { constant, parameter, type Rule, Tape, type Variable } from "../../lib/autograd/tape.ts";
 import type { Tensor } from "../../lib/gpu/tensor.ts";
 import { testDevice } from "../helpers/device.ts";
 
@@ -102,4 +102,54 @@ Deno.test("Tape walks 20,000 operations without recursion", async () => {
   for (let i = 0; i < 20000; i++) [y] = tape.apply(same, [y], null);
   tape.backward(y, dy);
   assertEquals([...await gpu.read(sink)], [1, 1, 1, 1]);
+});
+
+Deno.test("Tape.recompute() gives the same gradients bit for bit, and keeps less", async () => {
+  const live = gpu.liveBytes;
+  const n = 256;
+  const numbers = (seed: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(1 + i * seed));
+  const gradients = async (layers: number, isRecomputed: boolean) => {
+    using x = gpu.upload(numbers(0.3), [4, n / 4]);
+    using w = gpu.upload(numbers(0.7).slice(0, n / 4), [n / 4]);
+    using sinks = gpu.upload(new Float32Array(n + n / 4), [n + n / 4]);
+    using dy = gpu.upload(numbers(0.1), [4, n / 4]);
+    const [start, weight] = [parameter(x, sinks.view([4, n / 4])), parameter(w, sinks.view([n / 4], n))];
+    using tape = new Tape(gpu);
+    const layer = (tape: Tape, [h, delta]: readonly Variable[]) => {
+      const [y, sum] = tape.apply(rmsNormRule, [h, weight, delta], { eps: 1e-5 });
+      const [gated] = tape.apply(siluGateRule, [y, y], null);
+      return [sum, tape.apply(addRule, [gated, y], null)[0]];
+    };
+    let [h, delta] = tape.apply(rmsNormRule, [start, weight, start], { eps: 1e-5 });
+    for (let i = 0; i < layers; i++) {
+      [h, delta] = isRecomputed ? tape.recompute([h, delta], layer) : layer(tape, [h, delta]);
+    }
+    const kept = gpu.liveBytes;
+    tape.backward(tape.apply(addRule, [h, delta], null)[0], dy);
+    return { kept, bits: new Uint32Array((await gpu.read(sinks)).buffer) };
+  };
+  const [whole, again] = [await gradients(3, false), await gradients(3, true)];
+  assert(whole.bits.some((bits) => bits > 0));
+  assertEquals(again.bits, whole.bits);
+  // Of each layer's four values [4, 64] and its rho, the two at its end are kept.
+  assert(again.kept <= whole.kept - 3 * 2 * 4 * n, `${again.kept} of ${whole.kept}`);
+  assertEquals(gpu.liveBytes, live);
+});
+
+Deno.test("Tape.recompute() passes an input through, and nothing back where no gradient is wanted", async () => {
+  const live = gpu.liveBytes;
+  {
+    using x = ones();
+    using sink = ones();
+    using dy = ones();
+    using tape = new Tape(gpu);
+    const [made] = tape.apply(addRule, [parameter(x, sink), constant(x)], null);
+    const [same, frozen] = tape.recompute([made, constant(x)], (tape, [a, b]) => {
+      return [a, tape.apply(addRule, [b, b], null)[0]];
+    });
+    const [sum] = tape.apply(addRule, [same, frozen], null);
+    tape.backward(sum, dy);
+    assertEquals([...await gpu.read(sink)], [2, 2, 2, 2]);
+  }
+  assertEquals(gpu.liveBytes, live);
 });
