@@ -2,6 +2,7 @@ import { constant, type Variable } from "../autograd/tape.ts";
 import { type HostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { FAMILIES } from "../io/families.ts";
 import type { PeftAdapter } from "../io/peft_format.ts";
 import { expectedTensors } from "../io/weights.ts";
 import { type NamedMatrix, requireFinite } from "../linalg/finite.ts";
@@ -23,14 +24,15 @@ export interface AttachOptions extends Partial<AdapterConfig> {
 /**
  * Puts a fresh adapter on `model`, in place of one that is attached.
  *
- * Defaults: method "olora", rank 8, alpha = rank (so s = 1), targets q_proj and v_proj, no dropout, seed 0. For "full", rank and alpha
- * mean nothing; all weights are trained, or those of the `targets` if given.
+ * Defaults: method "olora", rank 8, alpha = rank (so s = 1), targets q_proj and v_proj (of GPT-2 c_attn, which is q, k
+ * and v in one), no dropout, seed 0. For "full", rank and alpha mean nothing; all weights are trained, or those of the `targets` if given.
  *
  * @throws {RangeError} If the method or a target is unknown, the rank does not fit, or an option makes no sense; or a
  * weight holds NaN or infinity; all before the adapter is allocated.
  */
 export async function attach(model: Model, options: AttachOptions = {}): Promise<Adapter> {
-  const config = resolveOptions(options);
+  const { targets: usual } = FAMILIES[model.config.family];
+  const config = resolveOptions({ targets: usual, ...options });
   if (config.method === "full") return attachFull(model, config, options.targets !== undefined);
   const method = findMethod(config.method);
   const targets = selectTargets(model.config, config.targets).map((target): Target => ({

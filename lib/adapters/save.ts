@@ -6,7 +6,8 @@ import { readTextIfAny } from "../io/json_file.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
 import type { PeftFactors } from "../io/peft_format.ts";
 import { writeSafetensors } from "../io/safetensors.ts";
-import { expectedTensors } from "../io/weights.ts";
+import { asStored } from "../io/stored_form.ts";
+import { embeddingName, expectedTensors } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import type { Adapter } from "./adapter.ts";
@@ -97,7 +98,7 @@ export async function saveModel(
   dtype: "f32" | "f16" | "bf16" | "stored" = "f32",
 ): Promise<void> {
   const { gpu, changes } = model;
-  const stored = model.weights.get("model.embed_tokens.weight")!.dtype as "f32" | "f16" | "bf16";
+  const stored = model.weights.get(embeddingName(model.config))!.dtype as "f32" | "f16" | "bf16";
   const rounded = dtype === "stored" ? stored : dtype;
   const tensors = new Map<string, HostTensor>();
   for (const [name, shape] of expectedTensors(model.config)) {
@@ -108,7 +109,7 @@ export async function saveModel(
       trained: { a: branch.a.value, b: branch.b.value },
       ...(branch.start && { start: branch.start }),
     });
-    tensors.set(name, hostTensor(shape, await gpu.read(merged ?? weight), rounded));
+    tensors.set(name, asStored(name, hostTensor(shape, await gpu.read(merged ?? weight), rounded)));
   }
   for (const name of ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]) {
     const text = await readTextIfAny(`${model.source.folder}/${name}`);

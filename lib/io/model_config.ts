@@ -4,6 +4,12 @@ import { FAMILIES, type FamilyName } from "./families.ts";
 import { type JsonObject, readJson } from "./json_file.ts";
 import { type ConfigFail, type RopeScaling, ropeScaling, ropeScalingJson } from "./rope_scaling.ts";
 
+/** What some files call the activation of a family: Gemma's first ones say "gelu" and mean its tanh form. */
+const OTHER_NAMES: Partial<Record<FamilyName, readonly string[]>> = {
+  gemma: ["gelu"],
+  gpt2: ["gelu_pytorch_tanh"],
+};
+
 /** What makes a decoder: the fields of config.json that decide its shapes and its arithmetic. */
 export interface DecoderConfig {
   /** Which row of the table of families. */
@@ -20,13 +26,13 @@ export interface DecoderConfig {
   readonly keyValueHeads: number;
   /** Width of one head; even, because rotary embedding turns pairs. */
   readonly headWidth: number;
-  /** Inner width of the gated MLP. */
+  /** Inner width of the MLP. */
   readonly mlpWidth: number;
-  /** Base θ of the rotary angles, position · θ^(-2i / headWidth). */
-  readonly ropeBase: number;
+  /** Base θ of the rotary angles, position · θ^(-2i / headWidth); absent where positions are learned. */
+  readonly ropeBase?: number;
   /** How the rotary frequencies are stretched, if they are. */
   readonly ropeScaling?: RopeScaling;
-  /** ε of the RMS norms. */
+  /** ε of the norms. */
   readonly normEps: number;
   /** Longest sequence the model is made for, tokens. */
   readonly context: number;
@@ -78,13 +84,12 @@ export function parseModelConfig(json: JsonObject, name: string): DecoderConfig 
   const family = FAMILIES[familyName];
   const architecture = [json.architectures ?? family.architecture].flat();
   if (architecture[0] !== family.architecture) fail("architectures", JSON.stringify([family.architecture]));
-  // Gemma's first files say "gelu" and mean its tanh form; transformers reads them so.
-  const legacy = familyName === "gemma" ? ["gelu"] : [];
-  only("hidden_act", [undefined, family.activation, ...legacy]);
+  const { fields, fixed, defaults } = family;
+  only(fields.activation, [undefined, family.activation, ...OTHER_NAMES[familyName] ?? []]);
   only("hidden_activation", [undefined, null, family.activation]);
   only("use_sliding_window", [undefined, null, false]);
-  only("attention_bias", [undefined, null, false]);
-  only("mlp_bias", [undefined, null, false]);
+  if (familyName === "opt") refuseOpt350m(json, fail);
+  for (const [field, value] of Object.entries(fixed)) only(field, [undefined, null, value]);
   only("quantization_config", [undefined, null]);
 
   const count = (field: string, fallback?: number) => {
@@ -93,45 +98,42 @@ export function parseModelConfig(json: JsonObject, name: string): DecoderConfig 
       ? value as number
       : fail(field, "a whole number > 0", value ?? null);
   };
-  const { defaults } = family;
-  const heads = count("num_attention_heads");
+  const heads = count(fields.heads);
   const keyValueHeads = count(
     "num_key_value_heads",
     json.num_key_value_heads === null ? heads : defaults.keyValueHeads || heads,
   );
-  if (heads % keyValueHeads) fail("num_key_value_heads", `a divisor of num_attention_heads ${heads}`);
-  const width = count("hidden_size");
+  if (heads % keyValueHeads) fail("num_key_value_heads", `a divisor of ${fields.heads} ${heads}`);
+  const width = count(fields.width);
+
   const headWidth = count(
     "head_dim",
     json.head_dim === null ? width / heads : defaults.headWidth || width / heads,
   );
   if (headWidth % 2) fail("head_dim", "an even number", headWidth);
   const vocabularySize = count("vocab_size");
-  const normEps = json.rms_norm_eps ?? 1e-6;
-  if (typeof normEps !== "number" || !(normEps >= 0)) return fail("rms_norm_eps", "a number >= 0");
+  const normEps = (fields.normEps && json[fields.normEps]) ?? defaults.normEps;
+  if (typeof normEps !== "number" || !(normEps >= 0)) return fail(fields.normEps!, "a number >= 0");
   const tied = json.tie_word_embeddings ?? defaults.tied;
   if (typeof tied !== "boolean") return fail("tie_word_embeddings", "true or false");
 
-  const context = count("max_position_embeddings", defaults.context);
+  const context = count(fields.context, defaults.context);
   const window = json.sliding_window === undefined ? defaults.window : json.sliding_window;
   const isWindowed = familyName === "mistral" && window !== null;
   if (isWindowed && !(Number.isSafeInteger(window) && (window as number) > 0)) {
     fail("sliding_window", "null or a whole number > 0", window);
   }
-  const base = ropeBase(json, fail);
-  const scaling = ropeScaling(json, context, fail);
 
   return {
     family: familyName,
     vocabularySize,
     width,
-    layers: count("num_hidden_layers"),
+    layers: count(fields.layers),
     heads,
     keyValueHeads,
     headWidth,
-    mlpWidth: count("intermediate_size"),
-    ropeBase: base,
-    ...(scaling && { ropeScaling: scaling }),
+    mlpWidth: count(fields.mlpWidth, familyName === "gpt2" ? 4 * width : undefined),
+    ...(!family.names.positions && rotaryConfig(json, context, fail)),
     normEps,
     context,
     ...(isWindowed && (window as number) < context && { window: window as number }),
@@ -147,31 +149,57 @@ export function parseModelConfig(json: JsonObject, name: string): DecoderConfig 
  * @param dtype Element type of the weights stored beside it.
  */
 export function modelConfigJson(config: DecoderConfig, dtype: "f32" | "f16" | "bf16"): JsonObject {
-  const { architecture, activation } = FAMILIES[config.family];
-  return {
+  const { architecture, activation, fields, fixed } = FAMILIES[config.family];
+  const json: JsonObject = {
     architectures: [architecture],
-    attention_bias: false,
-    attention_dropout: 0,
+    model_type: config.family,
+    torch_dtype: { f32: "float32", f16: "float16", bf16: "bfloat16" }[dtype],
+    ...fixed,
     bos_token_id: config.bos ?? null,
     eos_token_id: config.eos.length > 1 ? config.eos : config.eos[0] ?? null,
-    head_dim: config.headWidth,
-    hidden_act: activation,
-    hidden_size: config.width,
-    intermediate_size: config.mlpWidth,
-    max_position_embeddings: config.context,
-    mlp_bias: false,
-    model_type: config.family,
-    num_attention_heads: config.heads,
-    num_hidden_layers: config.layers,
-    num_key_value_heads: config.keyValueHeads,
-    rms_norm_eps: config.normEps,
-    rope_scaling: config.ropeScaling ? ropeScalingJson(config.ropeScaling) : null,
-    rope_theta: config.ropeBase,
-    ...(config.family === "mistral" && { sliding_window: config.window ?? null }),
     tie_word_embeddings: config.tiedEmbeddings,
-    torch_dtype: { f32: "float32", f16: "float16", bf16: "bfloat16" }[dtype],
     vocab_size: config.vocabularySize,
+    [fields.activation]: activation,
+    [fields.context]: config.context,
+    [fields.heads]: config.heads,
+    [fields.layers]: config.layers,
+    [fields.mlpWidth]: config.mlpWidth,
+    ...(fields.normEps && { [fields.normEps]: config.normEps }),
+    [fields.width]: config.width,
+    ...(config.family === "mistral" && { sliding_window: config.window ?? null }),
+    ...(config.family === "opt" && { word_embed_proj_dim: config.width }),
+    ...(config.ropeBase !== undefined && {
+      attention_dropout: 0,
+      head_dim: config.headWidth,
+      num_key_value_heads: config.keyValueHeads,
+      rope_scaling: config.ropeScaling ? ropeScalingJson(config.ropeScaling) : null,
+      rope_theta: config.ropeBase,
+    }),
   };
+  return Object.fromEntries(Object.keys(json).sort().map((field) => [field, json[field]]));
+}
+
+function refuseOpt350m(json: JsonObject, fail: ConfigFail): void {
+  const { do_layer_norm_before: before, hidden_size: width, word_embed_proj_dim: projected } = json;
+  if (before === false) {
+    fail("do_layer_norm_before", "true: norms after the sums, as OPT-350m has them, are not supported");
+  }
+  if ((projected ?? width) !== width) {
+    fail(
+      "word_embed_proj_dim",
+      `hidden_size ${width}: projected embeddings, as in OPT-350m, are not supported`,
+    );
+  }
+}
+
+/** Fields of positions that turn q and k. */
+function rotaryConfig(
+  json: JsonObject,
+  context: number,
+  fail: ConfigFail,
+): Pick<DecoderConfig, "ropeBase" | "ropeScaling"> {
+  const scaling = ropeScaling(json, context, fail);
+  return { ropeBase: ropeBase(json, fail), ...(scaling && { ropeScaling: scaling }) };
 }
 
 function ropeBase(json: JsonObject, fail: ConfigFail): number {

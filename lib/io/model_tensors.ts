@@ -4,6 +4,7 @@ import { openGgufModel } from "./gguf_model.ts";
 import { parseJsonObject } from "./json_file.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
+import { fullName, infoWithRowsOut, withRowsOut } from "./stored_form.ts";
 
 /** The tensors of a model, whether it is one file or many shards. */
 export interface ModelTensors extends Disposable {
@@ -24,7 +25,8 @@ export interface ModelTensors extends Disposable {
 
 /**
  * Opens `model.safetensors` of a Hugging Face model folder, or else the shards that
- * `model.safetensors.index.json` lists; or a GGUF file, whose tensors then have their Hugging Face names.
+ * `model.safetensors.index.json` lists; or a GGUF file, whose tensors then have their Hugging Face names. Names are whole
+ * ("transformer.h.0…") and matrices of linear layers `[out, in]`, also where the file has it otherwise.
  *
  * @throws {Deno.errors.NotFound} If the folder has neither, or a shard is missing.
  * @throws {SyntaxError} If a file is malformed, or the index disagrees with the shards.
@@ -85,24 +87,27 @@ export function parseIndex(text: string, name: string): Map<string, string> {
 }
 
 function view(folder: string, files: SafetensorsFile[]): ModelTensors {
-  const owner = new Map<string, SafetensorsFile>();
+  const owner = new Map<string, { file: SafetensorsFile; own: string }>();
   for (const file of files) {
-    for (const name of file.tensors.keys()) {
+    for (const own of file.tensors.keys()) {
+      const name = fullName(own);
       const other = owner.get(name);
       if (other) {
-        throw new SyntaxError(`Cannot read tensor ${name}: ${other.path} and ${file.path} both hold it`);
+        throw new SyntaxError(`Cannot read tensor ${name}: ${other.file.path} and ${file.path} both hold it`);
       }
-      owner.set(name, file);
+      owner.set(name, { file, own });
     }
   }
   const close = () => files.forEach((file) => file.close());
   return {
     paths: files.map((file) => file.path),
-    tensors: new Map([...owner].map(([name, file]) => [name, file.tensors.get(name)!])),
+    tensors: new Map(
+      [...owner].map(([name, { file, own }]) => [name, infoWithRowsOut(name, file.tensors.get(own)!)]),
+    ),
     async read(name) {
-      const file = owner.get(name);
-      if (!file) throw new RangeError(`Cannot read tensor ${name}: ${folder} has no tensor of that name`);
-      return await file.read(name);
+      const found = owner.get(name);
+      if (!found) throw new RangeError(`Cannot read tensor ${name}: ${folder} has no tensor of that name`);
+      return withRowsOut(name, await found.file.read(found.own));
     },
     close,
     [Symbol.dispose]: close,

@@ -1,5 +1,5 @@
 import { blockDTypes } from "../core/dtype.ts";
-import { FAMILIES, type LinearName } from "./families.ts";
+import { FAMILIES } from "./families.ts";
 import type { DecoderConfig } from "./model_config.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 
@@ -18,51 +18,68 @@ export interface LinearShape {
  */
 export function linearModules(config: DecoderConfig): Map<string, LinearShape> {
   const { width, mlpWidth } = config;
+  const { names } = FAMILIES[config.family];
   const queries = config.heads * config.headWidth;
   const keys = config.keyValueHeads * config.headWidth;
+  const projected = names.attention.length === 1 ? [queries + 2 * keys] : [queries, keys, keys];
   const modules = new Map<string, LinearShape>();
   for (let layer = 0; layer < config.layers; layer++) {
-    const path = `model.layers.${layer}`;
-    modules.set(`${path}.self_attn.q_proj`, { out: queries, in: width });
-    modules.set(`${path}.self_attn.k_proj`, { out: keys, in: width });
-    modules.set(`${path}.self_attn.v_proj`, { out: keys, in: width });
-    modules.set(`${path}.self_attn.o_proj`, { out: width, in: queries });
-    modules.set(`${path}.mlp.gate_proj`, { out: mlpWidth, in: width });
-    modules.set(`${path}.mlp.up_proj`, { out: mlpWidth, in: width });
-    modules.set(`${path}.mlp.down_proj`, { out: width, in: mlpWidth });
+    const path = `${names.layers}.${layer}`;
+    names.attention.forEach((name, i) => modules.set(`${path}.${name}`, { out: projected[i], in: width }));
+    modules.set(`${path}.${names.attentionOut}`, { out: width, in: queries });
+    for (const name of names.mlp) modules.set(`${path}.${name}`, { out: mlpWidth, in: width });
+    modules.set(`${path}.${names.mlpOut}`, { out: width, in: mlpWidth });
   }
   return modules;
 }
 
-/** Every tensor that a model of this configuration is made of, by its name in a Hugging Face file. */
+/** Name of the token embeddings. */
+export function embeddingName({ family }: Pick<DecoderConfig, "family">): string {
+  return `${FAMILIES[family].names.embedding}.weight`;
+}
+
+/** Name of the matrix that gives logits: the token embeddings where they are tied. */
+export function headName(config: Pick<DecoderConfig, "family" | "tiedEmbeddings">): string {
+  return config.tiedEmbeddings ? embeddingName(config) : "lm_head.weight";
+}
+
+/**
+ * Every tensor that a model of this configuration is made of, by its name in a Hugging Face file; matrices of linear
+ * layers are `[out, in]`, as `openModelTensors` gives them.
+ */
 export function expectedTensors(config: DecoderConfig): Map<string, readonly number[]> {
   const { width, vocabularySize } = config;
-  const tensors = new Map<string, readonly number[]>([["model.embed_tokens.weight", [
-    vocabularySize,
-    width,
-  ]]]);
+  const { names, biases, headNorms, norm, positionOffset } = FAMILIES[config.family];
+  const tensors = new Map<string, readonly number[]>([[embeddingName(config), [vocabularySize, width]]]);
+  if (names.positions) tensors.set(`${names.positions}.weight`, [config.context + positionOffset, width]);
+  const addNorm = (path: string) => {
+    tensors.set(`${path}.weight`, [width]);
+    if (norm === "layer") tensors.set(`${path}.bias`, [width]);
+  };
   for (let layer = 0; layer < config.layers; layer++) {
-    tensors.set(`model.layers.${layer}.input_layernorm.weight`, [width]);
-    tensors.set(`model.layers.${layer}.post_attention_layernorm.weight`, [width]);
+    addNorm(`${names.layers}.${layer}.${names.attentionNorm}`);
+    addNorm(`${names.layers}.${layer}.${names.mlpNorm}`);
   }
-  const { biases, headNorms } = FAMILIES[config.family];
   for (const [path, linear] of linearModules(config)) {
     tensors.set(`${path}.weight`, [linear.out, linear.in]);
-    const name = path.slice(path.lastIndexOf(".") + 1) as LinearName;
+    const name = path.slice(path.lastIndexOf(".") + 1);
     if (biases.includes(name)) tensors.set(`${path}.bias`, [linear.out]);
     if (headNorms && (name === "q_proj" || name === "k_proj")) {
       tensors.set(path.replace("_proj", "_norm.weight"), [config.headWidth]);
     }
   }
-  tensors.set("model.norm.weight", [width]);
+  addNorm(names.norm);
   if (!config.tiedEmbeddings) tensors.set("lm_head.weight", [vocabularySize, width]);
   return tensors;
 }
 
+/** What old files also store and nobody needs: rotary frequencies, and the causal masks of GPT-2. */
+const BUFFERS = /rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$/;
+
 /**
  * Checks that a file (or its shards) holds exactly the tensors of this configuration, in types and shapes that
- * can be used. Old files also store `rotary_emb.inv_freq`, which follows from the configuration, and some
- * repeat a tied head: both are let pass.
+ * can be used. Old files also store `rotary_emb.inv_freq` or causal masks (`attn.bias`), which follow from the
+ * configuration, and some repeat a tied head: all are let pass.
  *
  * @param config What the model should be.
  * @param tensors What the file holds.
@@ -88,7 +105,7 @@ export function checkTensors(
     }
   }
   for (const [tensor, { shape }] of tensors) {
-    if (expected.has(tensor) || tensor.endsWith("rotary_emb.inv_freq")) continue;
+    if (expected.has(tensor) || BUFFERS.test(tensor)) continue;
     if (tensor === "lm_head.weight" && config.tiedEmbeddings) continue;
     problems.push(`${tensor}: found [${shape.join(", ")}], expected no such tensor`);
   }

@@ -1,21 +1,27 @@
 import { linearRule } from "../autograd/linear.ts";
 import type { LinearAttributes } from "../autograd/linear.ts";
 import {
+  addRule,
   affineRule,
   attentionRule,
   biasRule,
+  centerRule,
   embeddingRule,
   geluGateRule,
+  geluRule,
   headNormRule,
+  reluRule,
   rmsNormRule,
   rotaryRule,
   siluGateRule,
+  splitRule,
 } from "../autograd/rules.ts";
-import { constant, type Tape, type Variable } from "../autograd/tape.ts";
+import { constant, type Rule, type Tape, type Variable } from "../autograd/tape.ts";
 import type { EmbeddingPlan } from "../ops/embedding.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { FAMILIES, type LinearName } from "../io/families.ts";
+import { FAMILIES, type Family } from "../io/families.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
+import { embeddingName, headName } from "../io/weights.ts";
 import type { KeyValueCache } from "./cache.ts";
 
 /** A decoder's frozen weights on the device. */
@@ -24,8 +30,8 @@ export interface DecoderWeights {
   readonly config: DecoderConfig;
   /** Weights by their Hugging Face names; matrices as stored, vectors as f32. */
   readonly weights: ReadonlyMap<string, Tensor>;
-  /** Cosines and sines of the positions, f32 `[positions, c]`. */
-  readonly rotary: Tensor;
+  /** Cosines and sines of the positions, f32 `[positions, c]`; absent where positions are learned. */
+  readonly rotary: Tensor | undefined;
 }
 
 /** What an adapter puts in place of, or beside, frozen weights. */
@@ -54,16 +60,26 @@ export interface DecoderInput {
   readonly ids: Tensor;
   /** The ids sorted, wanted where the embedding is trained. */
   readonly plan?: EmbeddingPlan;
+  /** Where positions are learned: the row of each token's, u32 `[b t]`, and the rows sorted as `plan` has the ids. */
+  readonly positions?: { readonly ids: Tensor; readonly plan?: EmbeddingPlan };
   /** Keys and values of the tokens before; then `ids` continue them. */
   readonly cache?: KeyValueCache;
 }
+
+/** What is applied to gate and value, or without a gate to all hidden units. */
+const ACTIVATIONS: Readonly<Record<Family["activation"], Rule<null, null>>> = {
+  silu: siluGateRule,
+  gelu_pytorch_tanh: geluGateRule,
+  gelu_new: geluRule,
+  relu: reluRule,
+};
 
 /**
  * Runs the decoder up to its last norm: the hidden state that the head reads, f32 `[b t, d]`.
  *
  * One pre-norm decoder in the form of Llama (Touvron et al. 2023, arXiv:2302.13971, §2.2): RMS norm, rotary positions,
  * grouped causal attention, gated MLP; what a family changes in it is said by its row of `FAMILIES`. Each residual sum
- * is taken by the norm that follows it.
+ * is taken by the norm that follows it. A layer norm is centering, RMS norm and bias.
  */
 export function decode(
   tape: Tape,
@@ -74,6 +90,7 @@ export function decode(
   const { config, rotary: table } = model;
   const { b, t, cache } = input;
   const family = FAMILIES[config.family];
+  const { names } = family;
   const start = cache?.length ?? 0;
   const axes = { b, t, c: config.headWidth };
   const weight = (name: string) => changes?.weight(name) ?? constant(found(model, name));
@@ -83,63 +100,67 @@ export function decode(
     const [y] = branch
       ? tape.apply(linearRule, [x, w, branch.a, branch.b], { adapter: branch })
       : tape.apply(linearRule, [x, w], {});
-    if (!family.biases.includes(module.slice(module.lastIndexOf(".") + 1) as LinearName)) return y;
+    if (!family.biases.includes(module.slice(module.lastIndexOf(".") + 1))) return y;
     return tape.apply(biasRule, [y, weight(`${module}.bias`)], null)[0];
   };
   const normWeight = (name: string) => {
     const w = weight(name);
     return family.normOffset ? tape.apply(affineRule, [w], { scale: 1, offset: family.normOffset })[0] : w;
   };
-  const norm = (x: Variable, name: string, delta?: Variable) => {
-    const w = normWeight(name);
-    return tape.apply(rmsNormRule, delta ? [x, w, delta] : [x, w], { eps: config.normEps });
+  const norm = (x: Variable, name: string, delta?: Variable): Variable[] => {
+    const w = normWeight(`${name}.weight`);
+    const eps = { eps: config.normEps };
+    if (family.norm === "rms") return tape.apply(rmsNormRule, delta ? [x, w, delta] : [x, w], eps);
+    const [h] = delta ? tape.apply(addRule, [x, delta], null) : [x];
+    const [centered] = tape.apply(centerRule, [h], null);
+    const [scaled] = tape.apply(rmsNormRule, [centered, w], eps);
+    return [...tape.apply(biasRule, [scaled, weight(`${name}.bias`)], null), h];
   };
 
-  const embed = weight("model.embed_tokens.weight");
+  const embed = weight(embeddingName(config));
   let [x] = tape.apply(embeddingRule, [embed], { ids: input.ids, ...(input.plan && { plan: input.plan }) });
   if (family.scaledEmbeddings) {
     [x] = tape.apply(affineRule, [x], { scale: Math.sqrt(config.width), offset: 0 });
   }
+  if (names.positions) {
+    const [places] = tape.apply(embeddingRule, [weight(`${names.positions}.weight`)], input.positions!);
+    [x] = tape.apply(addRule, [x, places], null);
+  }
   let delta: Variable | undefined;
   for (let layer = 0; layer < config.layers; layer++) {
-    const at = `model.layers.${layer}`;
-    const [y, h = x] = norm(x, `${at}.input_layernorm.weight`, delta);
-    const turned = (name: "q" | "k") => {
-      let heads = linear(y, `${at}.self_attn.${name}_proj`);
+    const at = `${names.layers}.${layer}`;
+    const [y, h = x] = norm(x, `${at}.${names.attentionNorm}`, delta);
+    const projected = names.attention.map((name) => linear(y, `${at}.${name}`));
+    const [q0, k0, v0] = projected.length === 1 ? tape.apply(splitRule, projected, { parts: 3 }) : projected;
+    const turned = (plain: Variable, name: "q" | "k") => {
+      let heads = plain;
       if (family.headNorms) {
         const w = normWeight(`${at}.self_attn.${name}_norm.weight`);
         [heads] = tape.apply(headNormRule, [heads, w], { eps: config.normEps });
       }
-      return tape.apply(rotaryRule, [heads], { ...axes, table, start })[0];
+      return table ? tape.apply(rotaryRule, [heads], { ...axes, table, start })[0] : heads;
     };
-    const q = turned("q");
-    let k = turned("k");
-    let v = linear(y, `${at}.self_attn.v_proj`);
+    const q = turned(q0, "q");
+    let [k, v] = [turned(k0, "k"), v0];
     if (cache) [k, v] = cache.extend(layer, k, v);
     const [mixed] = tape.apply(attentionRule, [q, k, v], {
       ...axes,
       start,
       ...(config.window && { window: config.window }),
     });
-    const [z, middle] = norm(
-      h,
-      `${at}.post_attention_layernorm.weight`,
-      linear(mixed, `${at}.self_attn.o_proj`),
-    );
-    const [gated] = tape.apply(family.activation === "silu" ? siluGateRule : geluGateRule, [
-      linear(z, `${at}.mlp.gate_proj`),
-      linear(z, `${at}.mlp.up_proj`),
-    ], null);
-    delta = linear(gated, `${at}.mlp.down_proj`);
+    const [z, middle] = norm(h, `${at}.${names.mlpNorm}`, linear(mixed, `${at}.${names.attentionOut}`));
+    const hidden = names.mlp.map((name) => linear(z, `${at}.${name}`));
+    const [active] = tape.apply(ACTIVATIONS[family.activation], hidden, null);
+    delta = linear(active, `${at}.${names.mlpOut}`);
     x = middle;
   }
   if (cache) cache.length += t;
-  return norm(x, "model.norm.weight", delta)[0];
+  return norm(x, names.norm, delta)[0];
 }
 
 /** The matrix that maps hidden states to logits, `[v, d]`: the embedding where it is tied. */
 export function headWeight(model: DecoderWeights, changes?: Changes): Variable {
-  const name = model.config.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  const name = headName(model.config);
   return changes?.weight(name) ?? constant(found(model, name));
 }
 

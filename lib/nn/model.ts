@@ -2,6 +2,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import { type DecoderConfig, readModelConfig } from "../io/model_config.ts";
+import type { DownloadState } from "../io/hub.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
@@ -22,8 +23,8 @@ export class Model implements DecoderWeights, Disposable {
   readonly tokenizer: Tokenizer | undefined;
   /** Weights by their Hugging Face names; matrices as stored, vectors as f32. */
   readonly weights: ReadonlyMap<string, Tensor>;
-  /** Cosines and sines of the positions, f32 `[positions, c]`. */
-  readonly rotary: Tensor;
+  /** Cosines and sines of the positions, f32 `[positions, c]`; absent where positions are learned. */
+  readonly rotary: Tensor | undefined;
   /** What is attached to the model; undefined is the base itself. */
   changes: Changes | undefined;
 
@@ -40,14 +41,16 @@ export class Model implements DecoderWeights, Disposable {
     this.config = config;
     this.tokenizer = tokenizer;
     this.weights = weights;
-    const table = rotaryTable(config.context, config.headWidth, config.ropeBase, config.ropeScaling);
-    this.rotary = gpu.keep(gpu.upload(table, [config.context, config.headWidth]));
+    const { context, headWidth, ropeBase, ropeScaling } = config;
+    this.rotary = ropeBase === undefined
+      ? undefined
+      : gpu.keep(gpu.upload(rotaryTable(context, headWidth, ropeBase, ropeScaling), [context, headWidth]));
   }
 
   /** Frees the weights. */
   [Symbol.dispose](): void {
     for (const weight of this.weights.values()) weight.dispose();
-    this.rotary.dispose();
+    this.rotary?.dispose();
   }
 }
 
@@ -59,10 +62,13 @@ export interface LoadOptions {
   permutation?: number;
   /** Called after each tensor with the bytes loaded and the bytes in all. */
   onProgress?: (done: number, total: number) => void;
+  /** Called as bytes come from the Hugging Face hub. */
+  onDownload?: (state: DownloadState) => void;
 }
 
 /**
- * Loads a decoder: `"tiny"` (embedded), a Hugging Face folder with `config.json`, `model.safetensors` (or its
+ * Loads a decoder: `"tiny"` (embedded), `"hf:org/name@revision"` (from the Hugging Face hub, by way of its cache on this
+ * machine; also one GGUF file, `"hf:org/name/file.gguf"`), a Hugging Face folder with `config.json`, `model.safetensors` (or its
  * shards) and `tokenizer.json`, or a GGUF file of architecture llama, qwen2, qwen3 or gemma. Tensors are read one at a
  * time; matrices stay in the type or the blocks they are stored in.
  *
@@ -80,9 +86,9 @@ export interface LoadOptions {
  */
 export async function loadModel(
   name: string,
-  { gpu, permutation, onProgress }: LoadOptions,
+  { gpu, permutation, onProgress, onDownload }: LoadOptions,
 ): Promise<Model> {
-  const folder = await resolveModel(name);
+  const folder = await resolveModel(name, { onDownload });
   const config = await readModelConfig(folder);
   const tokenizer = await loadTokenizer(folder).catch((error) => {
     if (error instanceof Error && error.name === "NotFound") return undefined;

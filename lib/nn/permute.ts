@@ -1,6 +1,7 @@
 import { blockSize, byteWidth } from "../core/dtype.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
 import { Rng } from "../core/rng.ts";
+import { FAMILIES, type ModuleNames } from "../io/families.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
 
 /**
@@ -8,6 +9,8 @@ import type { DecoderConfig } from "../io/model_config.ts";
  * function as it is, to rounding.
  */
 export interface Permutations {
+  /** Names of the family's modules. */
+  readonly names: ModuleNames;
   /** Channels of the residual stream: norms and matrices do not care about their order. */
   readonly width: readonly number[];
   /** For each layer, orders of the axes inside it. */
@@ -39,6 +42,7 @@ export function randomPermutations(config: DecoderConfig, seed: number): Permuta
     new Rng(seed, `permute ${stream}`).shuffle([...Array(n).keys()]);
   const perGroup = heads / keyValueHeads;
   return {
+    names: FAMILIES[config.family].names,
     width: shuffled(width, "width"),
     layers: Array.from({ length: layers }, (_, layer) => {
       const groups = shuffled(keyValueHeads, `${layer} groups`);
@@ -67,29 +71,32 @@ export function randomPermutations(config: DecoderConfig, seed: number): Permuta
  * @throws {TypeError} If columns would have to leave the block they are stored in.
  */
 export function permuteWeight(name: string, tensor: HostTensor, orders: Permutations): HostTensor {
-  const { width, layers } = orders;
+  const { width, layers, names } = orders;
   // Norms of heads act on channels that stay where they are.
   if (/\.[qk]_norm\.weight$/.test(name)) return tensor;
-  const [, layer, module, part] = /^model\.layers\.(\d+)\.\w+\.(\w)\w*_proj\.(weight|bias)$/.exec(name) ?? [];
-  if (layer === undefined) {
-    return tensor.shape.length === 1 ? reorder(tensor, width, undefined) : reorder(tensor, undefined, width);
-  }
-  const { mlp, q, k, v, o } = layers[Number(layer)];
-  if (part === "bias") return reorder(tensor, { q, k, v, o: width, d: width }[module] ?? mlp, undefined);
-  switch (module) {
-    case "q":
-      return reorder(tensor, q, width);
-    case "k":
-      return reorder(tensor, k, width);
-    case "v":
-      return reorder(tensor, v, width);
-    case "o":
-      return reorder(tensor, width, o);
-    case "d":
-      return reorder(tensor, width, mlp);
-    default:
-      return reorder(tensor, mlp, width);
-  }
+  const [, layer, module] = /\.(\d+)\.(.+)\.(?:weight|bias)$/.exec(name) ?? [];
+  const axes = layer === undefined ? undefined : axesOf(module, layers[Number(layer)], width, names);
+  const [rows, columns] = axes ?? [undefined, width];
+  // A vector has the axis of a layer's outputs, or that of the residual stream.
+  return tensor.shape.length === 1
+    ? reorder(tensor, rows ?? width, undefined)
+    : reorder(tensor, rows, columns);
+}
+
+/** Orders of the outputs and inputs of a linear layer; undefined for other modules. */
+function axesOf(
+  module: string,
+  { mlp, q, k, v, o }: Permutations["layers"][number],
+  width: readonly number[],
+  names: ModuleNames,
+): [rows: readonly number[], columns: readonly number[]] | undefined {
+  const fused = [...q, ...k.map((row) => q.length + row), ...v.map((row) => q.length + k.length + row)];
+  const heads = names.attention.length === 1 ? [fused] : [q, k, v];
+  const at = (names.attention as readonly string[]).indexOf(module);
+  if (at >= 0) return [heads[at], width];
+  if (module === names.attentionOut) return [width, o];
+  if (module === names.mlpOut) return [width, mlp];
+  return (names.mlp as readonly string[]).includes(module) ? [mlp, width] : undefined;
 }
 
 /** Rows (or elements of a vector) and columns in new orders; undefined leaves them. */

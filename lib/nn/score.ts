@@ -5,8 +5,10 @@ import { klDivergence } from "../ops/kl_divergence.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { checkTargets } from "../ops/cross_entropy.ts";
 import { checkIds, type EmbeddingPlan, embeddingPlan } from "../ops/embedding.ts";
-import { type Changes, decode, headWeight } from "./decoder.ts";
+import { embeddingName } from "../io/weights.ts";
+import { type Changes, decode, type DecoderInput, headWeight } from "./decoder.ts";
 import type { Model } from "./model.ts";
+import { uploadPositions } from "./positions.ts";
 
 /** Token ids and what each position predicts, row-major; padding is at the end of rows. */
 export interface TokenBatch {
@@ -30,6 +32,8 @@ export interface DeviceBatch {
   readonly targets: Tensor;
   /** The ids sorted, where the embedding is trained. */
   readonly plan?: EmbeddingPlan;
+  /** Rows of a learned position table. */
+  readonly positions?: NonNullable<DecoderInput["positions"]>;
 }
 
 /**
@@ -45,8 +49,14 @@ export function uploadBatch(model: Model, batch: TokenBatch, changes?: Changes):
   }
   checkIds("uploadBatch", ids, vocabularySize);
   checkTargets("uploadBatch", targets, vocabularySize);
-  const whole = { b, t, ids: gpu.upload(ids, [b * t]), targets: gpu.upload(targets, [b * t]) };
-  const trained = changes?.weight("model.embed_tokens.weight")?.needsGradient;
+  const whole = {
+    b,
+    t,
+    ids: gpu.upload(ids, [b * t]),
+    targets: gpu.upload(targets, [b * t]),
+    ...uploadPositions(gpu, model, { b, t }, changes),
+  };
+  const trained = changes?.weight(embeddingName(model.config))?.needsGradient;
   return trained ? { ...whole, plan: embeddingPlan(gpu, ids, vocabularySize) } : whole;
 }
 

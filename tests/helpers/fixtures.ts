@@ -14,7 +14,7 @@ const root = new URL("../parity/fixtures/", import.meta.url);
 export type FixtureModel = "llama_tied" | "llama_untied" | "stories260k";
 
 /** Fixtures of one family each, without trainings. */
-export type FixtureFamily = "llama3" | "mistral" | "qwen2" | "qwen3" | "gemma";
+export type FixtureFamily = "llama3" | "mistral" | "qwen2" | "qwen3" | "gemma" | "opt" | "gpt2";
 
 /** What transformers says of a model, run in float64 on its float32 file. */
 export interface Expected {

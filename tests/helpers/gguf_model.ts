@@ -43,7 +43,7 @@ export function metadataOf(config: DecoderConfig): Record<string, TypedValue> {
     [about("attention.head_count_kv")]: ["u32", config.keyValueHeads],
     [about("attention.key_length")]: ["u32", config.headWidth],
     [about("rope.dimension_count")]: ["u32", config.headWidth],
-    [about("rope.freq_base")]: ["f32", config.ropeBase],
+    [about("rope.freq_base")]: ["f32", config.ropeBase!],
     [about("feed_forward_length")]: ["u32", config.mlpWidth],
     [about("context_length")]: ["u32", config.context],
     [about("attention.layer_norm_rms_epsilon")]: ["f32", config.normEps],

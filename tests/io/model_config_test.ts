@@ -97,14 +97,17 @@ Deno.test("modelConfigJson() writes what parseModelConfig() reads", () => {
   const plain = { ...config, bos: undefined, eos: [] };
   assertEquals(parseModelConfig(modelConfigJson(plain, "f32"), "config.json"), plain);
   for (const family of Object.keys(FAMILIES) as FamilyName[]) {
-    const one = { ...config, family, ropeScaling: { factor: 8, low: 1, high: 4, context: 128 } };
-    if (family === "mistral") Object.assign(one, { window: 64 });
+    const { ropeBase, ...learned } = { ...config, family, keyValueHeads: config.heads };
+    const ropeScaling = { factor: 8, low: 1, high: 4, context: 128 };
+    const turned = { ...config, family, ropeBase, ropeScaling };
+    if (family === "mistral") Object.assign(turned, { window: 64 });
+    const one = FAMILIES[family].names.positions ? learned : turned;
     assertEquals(parseModelConfig(modelConfigJson(one, "bf16"), "config.json"), one);
   }
 });
 
 const REFUSED: [Record<string, unknown>, string][] = [
-  [{ model_type: "gpt2" }, 'found model_type "gpt2", expected "llama" or "mistral"'],
+  [{ model_type: "gpt_neox" }, 'found model_type "gpt_neox", expected "llama" or "mistral"'],
   [{ model_type: undefined }, 'expected "llama"'],
   [{ model_type: "qwen2" }, 'found architectures ["LlamaForCausalLM"], expected ["Qwen2ForCausalLM"]'],
   [{ use_sliding_window: true }, "found use_sliding_window true, expected null or false"],
@@ -149,6 +152,40 @@ for (const [change, says] of REFUSED) {
   });
 }
 
+const OPT = { model_type: "opt", hidden_size: 64, ffn_dim: 8, num_attention_heads: 4, num_hidden_layers: 1 };
+const GPT2 = { model_type: "gpt2", n_embd: 64, n_head: 4, n_layer: 1 };
+
+Deno.test("parseModelConfig() fills in transformers' defaults of OPT and GPT-2", () => {
+  const opt = parseModelConfig({ ...OPT, vocab_size: 10 }, "config.json");
+  assertEquals([opt.context, opt.normEps, opt.tiedEmbeddings, opt.ropeBase], [2048, 1e-5, true, undefined]);
+  const gpt2 = parseModelConfig({ ...GPT2, vocab_size: 10, n_inner: null }, "config.json");
+  assertEquals([gpt2.context, gpt2.mlpWidth, gpt2.headWidth, gpt2.keyValueHeads], [1024, 256, 16, 4]);
+});
+
+const REFUSED_OTHERS: [Record<string, unknown>, string][] = [
+  [
+    { ...OPT, do_layer_norm_before: false },
+    "found do_layer_norm_before false, expected true: norms after the sums, as OPT-350m has them",
+  ],
+  [
+    { ...OPT, word_embed_proj_dim: 32 },
+    "found word_embed_proj_dim 32, expected hidden_size 64: projected embeddings, as in OPT-350m",
+  ],
+  [{ ...OPT, activation_function: "gelu" }, 'found activation_function "gelu", expected "relu"'],
+  [{ ...OPT, enable_bias: false }, "found enable_bias false, expected null or true"],
+  [{ ...OPT, ffn_dim: undefined }, "found ffn_dim null, expected a whole number > 0"],
+  [{ ...GPT2, n_head: 5 }, "found head_dim 12.8"],
+  [{ ...GPT2, n_embd: "64" }, 'found n_embd "64", expected a whole number > 0'],
+  [{ ...GPT2, layer_norm_epsilon: "1e-5" }, 'found layer_norm_epsilon "1e-5", expected a number >= 0'],
+  [{ ...GPT2, scale_attn_by_inverse_layer_idx: true }, "found scale_attn_by_inverse_layer_idx true"],
+  [{ ...GPT2, activation_function: "gelu" }, 'expected "gelu_new" or "gelu_pytorch_tanh"'],
+];
+for (const [json, says] of REFUSED_OTHERS) {
+  Deno.test(`parseModelConfig() refuses ${json.model_type} where ${says}`, () => {
+    assertThrows(() => parseModelConfig({ vocab_size: 10, ...json }, "config.json"), RangeError, says);
+  });
+}
+
 Deno.test("readModelConfig() names a folder without config.json and a file that is not JSON", async () => {
   const folder = await Deno.makeTempDir();
   await assertRejects(() => readModelConfig(folder), Deno.errors.NotFound, `${folder}/config.json`);
@@ -157,14 +194,14 @@ Deno.test("readModelConfig() names a folder without config.json and a file that 
   await Deno.remove(folder, { recursive: true });
 });
 
-/** Parameters that the published files of these models hold, and those refused today. */
+/** Sizes in the published files of these models. */
 const PUBLISHED: Record<string, string> = {
   "llama-2-7b": "4096 x 32",
   "tinyllama-1.1b-chat-v1.0": "2048 x 22",
   "gemma-2b": "2048 x 18",
-  "gpt2-medium": 'found model_type "gpt2"',
+  "gpt2-medium": "1024 x 24",
   "mistral-7b-v0.1": "4096 x 32",
-  "opt-1.3b": 'found model_type "opt"',
+  "opt-1.3b": "2048 x 24",
 };
 const configs = referenceData("configs");
 for (const [model, expected] of Object.entries(PUBLISHED)) {
@@ -173,12 +210,8 @@ for (const [model, expected] of Object.entries(PUBLISHED)) {
     ignore: configs.ignore,
     fn() {
       const json = JSON.parse(Deno.readTextFileSync(`${configs.path}/${model}.config.json`));
-      if (expected.startsWith("found")) {
-        assertThrows(() => parseModelConfig(json, model), RangeError, expected);
-      } else {
-        const { width, layers } = parseModelConfig(json, model);
-        assertEquals(`${width} x ${layers}`, expected);
-      }
+      const { width, layers } = parseModelConfig(json, model);
+      assertEquals(`${width} x ${layers}`, expected);
     },
   });
 }

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { size } from "../../lib/core/shape.ts";
 import { type DecoderConfig, parseModelConfig, readModelConfig } from "../../lib/io/model_config.ts";
+import type { JsonObject } from "../../lib/io/json_file.ts";
 import { openModelTensors } from "../../lib/io/model_tensors.ts";
 import { checkTensors, expectedTensors, linearModules } from "../../lib/io/weights.ts";
 import { referenceData } from "./reference_data.ts";
@@ -77,6 +78,27 @@ Deno.test("expectedTensors() adds up to the published number of parameters of ot
   assertEquals(count({ ...mistral, family: "mistral", headWidth: 128, mlpWidth: 14336 }), 7_241_732_096);
   const gemma = { vocabularySize: 256000, width: 2048, layers: 18, heads: 8, tiedEmbeddings: true };
   assertEquals(count({ ...gemma, family: "gemma", headWidth: 256, mlpWidth: 16384 }), 2_506_172_416);
+});
+
+Deno.test("expectedTensors() adds up to the published number of parameters of OPT and GPT-2", () => {
+  const small = { vocab_size: 50272, hidden_size: 768, ffn_dim: 3072, num_attention_heads: 12 };
+  const opt = { ...small, model_type: "opt", num_hidden_layers: 12 };
+  const gpt2 = { model_type: "gpt2", vocab_size: 50257, n_embd: 768, n_head: 12, n_layer: 12 };
+  const count = (json: JsonObject) =>
+    expectedTensors(parseModelConfig(json, "config.json")).values().reduce(
+      (sum, shape) => sum + size(shape),
+      0,
+    );
+  assertEquals([opt, gpt2].map(count), [125_239_296, 124_439_808]);
+});
+
+Deno.test("linearModules() names the layers of OPT and GPT-2 as PEFT does", () => {
+  const names = (family: "opt" | "gpt2") => [...linearModules({ ...CONFIG, family, layers: 1 }).keys()];
+  const at = "model.decoder.layers.0";
+  const attention = ["q", "k", "v", "out"].map((name) => `${at}.self_attn.${name}_proj`);
+  assertEquals(names("opt"), [...attention, `${at}.fc1`, `${at}.fc2`]);
+  const parts = ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"];
+  assertEquals(names("gpt2"), parts.map((name) => `transformer.h.0.${name}`));
 });
 
 Deno.test("checkTensors() lets a whole model pass, with inv_freq and a repeated tied head", () => {

@@ -13,26 +13,39 @@ import { testDevice } from "../helpers/device.ts";
 import { expected, fixturePath, oldFormFolder, referenceModel } from "../helpers/fixtures.ts";
 import { gradientNorms } from "../helpers/gradients.ts";
 
-const FAMILIES = ["llama3", "mistral", "qwen2", "qwen3", "gemma"] as const;
+/** Each with its linear layers a block. */
+const FAMILIES = [
+  ["llama3", 7],
+  ["mistral", 7],
+  ["qwen2", 7],
+  ["qwen3", 7],
+  ["gemma", 7],
+  ["opt", 6],
+  ["gpt2", 4],
+] as const;
 /** What the project promises: nats of a token, and of a gradient's norm, relative or of the largest tensor's. */
 const [NLL, NORM, OF_LARGEST] = [1e-4, 1e-4, 1e-6];
 /** float64 against float64: both sides round in another order, in sums of up to a few thousand terms. */
 const DOUBLE = 1e2 * Number.EPSILON;
 
-for (const family of FAMILIES) {
-  Deno.test(`decoder() gives transformers' nats per token and gradient norms of ${family}`, async () => {
-    const { config, weights } = await referenceModel(fixturePath(family));
-    const { ids, nll, gradientNorms: norms } = await expected(family);
-    const batch = { b: ids.length, t: ids[0].length, ids: Int32Array.from(ids.flat()) };
-    const forward = decoder(weights, config, batch);
-    const flat = Float64Array.from(nll.flatMap((row) => [...row, 0]));
-    expectClose(forward.nll, flat, flat.map((nats) => DOUBLE * (1 + nats)), "nats");
-    const gradients = decoderBackward(weights, config, batch, forward);
-    assertEquals(Object.keys(gradients).sort(), Object.keys(norms).sort());
-    const largest = Math.max(...Object.values(norms));
-    for (const [name, norm] of Object.entries(norms)) {
-      expectClose([globalNorm([gradients[name]])], [norm], DOUBLE * Math.max(norm, largest), name);
-    }
+for (const [family, linears] of FAMILIES) {
+  Deno.test({
+    name: `decoder() gives transformers' nats per token and gradient norms of ${family}`,
+    ignore: linears !== 7,
+    async fn() {
+      const { config, weights } = await referenceModel(fixturePath(family));
+      const { ids, nll, gradientNorms: norms } = await expected(family);
+      const batch = { b: ids.length, t: ids[0].length, ids: Int32Array.from(ids.flat()) };
+      const forward = decoder(weights, config, batch);
+      const flat = Float64Array.from(nll.flatMap((row) => [...row, 0]));
+      expectClose(forward.nll, flat, flat.map((nats) => DOUBLE * (1 + nats)), "nats");
+      const gradients = decoderBackward(weights, config, batch, forward);
+      assertEquals(Object.keys(gradients).sort(), Object.keys(norms).sort());
+      const largest = Math.max(...Object.values(norms));
+      for (const [name, norm] of Object.entries(norms)) {
+        expectClose([globalNorm([gradients[name]])], [norm], DOUBLE * Math.max(norm, largest), name);
+      }
+    },
   });
 
   Deno.test(`score(), generate() and one backward pass give what transformers gives for ${family}`, async () => {
@@ -69,7 +82,7 @@ for (const family of FAMILIES) {
     const gpu = await testDevice();
     using model = await loadModel(fixturePath(family), { gpu });
     const { ids, nll } = await expected(family);
-    assertEquals(selectTargets(model.config, "all-linear").length, 7 * model.config.layers);
+    assertEquals(selectTargets(model.config, "all-linear").length, linears * model.config.layers);
     using _adapter = await attach(model, { method: "olora", rank: 2, targets: "all-linear" });
     (await score(model, ids)).forEach((row, i) => expectClose(row, nll[i], NLL, `row ${i}`));
   });

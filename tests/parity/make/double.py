@@ -1,4 +1,4 @@
-"""Llama and its relatives in float64 from end to end.
+"""Llama and its relatives, OPT and GPT-2 in float64 from end to end.
 
 transformers computes the norms, the rotary tables, the attention's softmax and the loss in float32 whatever the
 model's dtype. `load_double` loads a float32 folder, widens it and replaces those four, so that its losses are exact to
@@ -57,7 +57,8 @@ for module, name in [(modeling_llama, "Llama"), (modeling_mistral, "Mistral"), (
 def load_double(folder):
     """The model of `folder` in float64. SDPA's softmax, unlike the eager one, stays in float64."""
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
-    assert model.config.rope_parameters["rope_type"] in ("default", "llama3")
+    rope = getattr(model.config, "rope_parameters", None)
+    assert rope is None or rope["rope_type"] in ("default", "llama3")
     model = model.double().eval()
     if model.config.model_type == "gemma":
         # √d, which the model holds rounded to float32.

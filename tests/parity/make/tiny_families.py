@@ -6,6 +6,7 @@ each token, a greedy continuation, the norm of the mean loss's gradient for each
 """
 
 import json
+import re
 import shutil
 
 import torch
@@ -35,19 +36,31 @@ MODELS = {
     "qwen3": ("qwen3", "Qwen3ForCausalLM", dict(SILU, head_dim=10, use_sliding_window=False, attention_bias=False)),
     "gemma": ("gemma", "GemmaForCausalLM", dict(head_dim=12, num_key_value_heads=1, hidden_act="gelu_pytorch_tanh")),
 }
+# Positions learned, norms with a mean and a bias, no gate; n_inner is left to be 4 n_embd.
+LEARNED = {
+    "opt": ("opt", "OPTForCausalLM", dict(
+        vocab_size=53, hidden_size=28, word_embed_proj_dim=28, ffn_dim=36, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=64, activation_function="relu", do_layer_norm_before=True, enable_bias=True,
+        layer_norm_elementwise_affine=True, tie_word_embeddings=True)),
+    "gpt2": ("gpt2", "GPT2LMHeadModel", dict(
+        vocab_size=53, n_embd=28, n_inner=None, n_layer=2, n_head=2, n_positions=64, layer_norm_epsilon=1e-5,
+        activation_function="gelu_new", scale_attn_weights=True, tie_word_embeddings=True)),
+}
 
 
 def old_config(name, model_type, architecture, values):
     """config.json as transformers 4 wrote it: rope_theta and rope_scaling at the top, torch_dtype."""
+    own = {"opt": {"_remove_final_layer_norm": False}, "gpt2": {"n_ctx": values.get("n_positions")}}
     gemma = {"hidden_act": "gelu", "hidden_activation": None}
     return {
         **values,
         **(gemma if name == "gemma" else {}),
+        **own.get(name, {}),
         "architectures": [architecture],
         "bos_token_id": 1,
         "eos_token_id": 2,
         "model_type": model_type,
-        "rope_scaling": dict(LLAMA3, rope_type="llama3") if name == "llama3" else None,
+        **({} if name in LEARNED else {"rope_scaling": dict(LLAMA3, rope_type="llama3") if name == "llama3" else None}),
         "torch_dtype": "float16",
         "transformers_version": "4.51.0",
         "use_cache": True,
@@ -66,24 +79,23 @@ def greedy(model, prompt):
     return prompt, continued
 
 
-for seed, (name, (model_type, architecture, own)) in enumerate(MODELS.items()):
+for seed, (name, (model_type, architecture, own)) in enumerate({**MODELS, **LEARNED}.items()):
     folder = FIXTURES / name
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(100 + seed)
-    values = {**COMMON, **own}
-    rope = {"rope_theta": values["rope_theta"], "rope_type": "default"}
-    if name == "llama3":
-        rope = {"rope_theta": values["rope_theta"], "rope_type": "llama3", **LLAMA3}
+    values = own if name in LEARNED else {**COMMON, **own}
     rest = {key: value for key, value in values.items() if key != "rope_theta"}
-    config = AutoConfig.for_model(model_type, **rest, bos_token_id=1, eos_token_id=2, pad_token_id=None,
-                                  rope_parameters=rope, dtype="float16")
+    if name not in LEARNED:
+        kind = {"rope_type": "llama3", **LLAMA3} if name == "llama3" else {"rope_type": "default"}
+        rest["rope_parameters"] = {"rope_theta": values["rope_theta"], **kind}
+    config = AutoConfig.for_model(model_type, **rest, bos_token_id=1, eos_token_id=2, pad_token_id=None, dtype="float16")
     model = AutoModelForCausalLM.from_config(config)
     assert type(model).__name__ == architecture
     with torch.no_grad():
         for key, weight in model.named_parameters():
             # Wider than an ordinary start, so that logits and attention are far from uniform.
             normal = torch.randn(weight.shape)
-            near_one = weight.ndim == 1 and key.endswith("norm.weight") and name != "gemma"
+            near_one = re.search(r"(norm|ln_\w)\.weight$", key) and name != "gemma"
             weight.copy_(1 + 0.2 * normal if near_one else 0.2 * normal)
     model.half().save_pretrained(folder)
     (folder / "generation_config.json").unlink()
@@ -105,6 +117,6 @@ for seed, (name, (model_type, architecture, own)) in enumerate(MODELS.items()):
             "gradientNorms": {key: weight.grad.norm().item() for key, weight in model.named_parameters()},
         },
     )
-record("tiny_families.py", [*(f"{name}/{file}" for name in MODELS for file in
+record("tiny_families.py", [*(f"{name}/{file}" for name in {**MODELS, **LEARNED} for file in
        ["config.json", "config.old.json", "model.safetensors", "expected.json.gz"])],
        ["torch", "transformers", "safetensors"])
