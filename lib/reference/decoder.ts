@@ -315,7 +315,7 @@ function hasHeadNorm({ weights, layer }: Context, which: "q" | "k"): boolean {
 }
 
 /** Each text's next token; −1 after its last. */
-function nextTokens({ b, t, ids }: TokenBatch): Int32Array {
+export function nextTokens({ b, t, ids }: TokenBatch): Int32Array {
   return Int32Array.from({ length: b * t }, (_, i) => i % t === t - 1 ? -1 : ids[i + 1]);
 }
 

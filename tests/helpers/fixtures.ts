@@ -6,6 +6,7 @@ import { toFloat32 } from "../../lib/core/host_tensor.ts";
 import { openModelTensors } from "../../lib/io/model_tensors.ts";
 import { openSafetensors } from "../../lib/io/safetensors.ts";
 import type { Adapters, DecoderConfig, Weights } from "../../lib/reference/decoder.ts";
+import type { GptConfig } from "../../lib/reference/gpt_decoder.ts";
 import { qr } from "../../lib/reference/qr.ts";
 
 const root = new URL("../parity/fixtures/", import.meta.url);
@@ -147,6 +148,51 @@ export function initFolder(model: FixtureModel, run: FixtureRun): string | undef
   return fixturePath(`${model}/init/${run.init}`);
 }
 
+/** Config and weights of a Hugging Face folder of OPT or GPT-2 for the float64 decoder. */
+export async function gptModel(folder: string): Promise<{ config: GptConfig; weights: Weights }> {
+  const json = JSON.parse(await Deno.readTextFile(`${folder}/config.json`));
+  const isOpt = json.model_type === "opt";
+  const d = isOpt ? json.hidden_size : json.n_embd;
+  const offset = isOpt ? 2 : 0;
+  const at = isOpt ? "model.decoder" : "transformer";
+  const config: GptConfig = {
+    v: json.vocab_size,
+    d,
+    layers: isOpt ? json.num_hidden_layers : json.n_layer,
+    h: isOpt ? json.num_attention_heads : json.n_head,
+    hidden: isOpt ? json.ffn_dim : json.n_inner ?? 4 * d,
+    eps: json.layer_norm_epsilon ?? 1e-5,
+    positions: { rows: offset + (isOpt ? json.max_position_embeddings : json.n_positions), offset },
+    activation: isOpt ? "relu" : "gelu",
+    names: isOpt
+      ? {
+        embedding: `${at}.embed_tokens`,
+        positions: `${at}.embed_positions`,
+        blocks: `${at}.layers`,
+        norm: `${at}.final_layer_norm`,
+        attentionNorm: "self_attn_layer_norm",
+        attention: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+        attentionOut: "self_attn.out_proj",
+        mlpNorm: "final_layer_norm",
+        up: "fc1",
+        down: "fc2",
+      }
+      : {
+        embedding: `${at}.wte`,
+        positions: `${at}.wpe`,
+        blocks: `${at}.h`,
+        norm: `${at}.ln_f`,
+        attentionNorm: "ln_1",
+        attention: ["attn.c_attn"],
+        attentionOut: "attn.c_proj",
+        mlpNorm: "ln_2",
+        up: "mlp.c_fc",
+        down: "mlp.c_proj",
+      },
+  };
+  return { config, weights: await doubleWeights(folder) };
+}
+
 /** Config and weights of a Hugging Face folder for the float64 decoder. */
 export async function referenceModel(folder: string): Promise<{ config: DecoderConfig; weights: Weights }> {
   const json = JSON.parse(await Deno.readTextFile(`${folder}/config.json`));
@@ -168,10 +214,14 @@ export async function referenceModel(folder: string): Promise<{ config: DecoderC
       embeddingScale: Math.sqrt(json.hidden_size),
     }),
   };
+  return { config, weights: await doubleWeights(folder) };
+}
+
+async function doubleWeights(folder: string): Promise<Weights> {
   using file = await openModelTensors(folder);
   const weights: Weights = {};
   for (const name of file.tensors.keys()) weights[name] = toDouble(await file.read(name));
-  return { config, weights };
+  return weights;
 }
 
 function scalingOf(rope: Record<string, number>): DecoderConfig["ropeScaling"] {
