@@ -60,6 +60,7 @@ export {
   multipleChoice,
   perplexity,
 } from "./lib/train/evaluate.ts";
+export { type MemoryPlan, planMemory, type PlannedTraining } from "./lib/train/memory.ts";
 export {
   type CheckpointState,
   readCheckpoint,

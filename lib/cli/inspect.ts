@@ -1,16 +1,17 @@
 import { readTextIfAny } from "../io/json_file.ts";
 import { resolveModel } from "../io/model_folder.ts";
-import { type DecoderConfig, readModelConfig } from "../io/model_config.ts";
+import { readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { readPeftAdapter } from "../io/peft.ts";
 import { openSafetensors } from "../io/safetensors.ts";
 import type { TensorInfo } from "../io/safetensors_format.ts";
-import { checkTensors, linearModules } from "../io/weights.ts";
+import { checkTensors } from "../io/weights.ts";
+import { planMemory } from "../train/memory.ts";
 import { textTable } from "../display/table.ts";
 import type { Command, Output } from "./command.ts";
 
-/** Bytes of logits that the loss holds at once. */
-const LOGITS_BYTES = 1 << 24;
+/** The training whose memory is told. */
+const TRAINING = { method: "olora", rank: 8, batchSize: 8, seqLen: 128 } as const;
 
 /** `olora inspect`: what a model folder, an adapter folder or a safetensors file holds. */
 export const inspect: Command = {
@@ -53,14 +54,21 @@ async function model(path: string, output: Output): Promise<Record<string, unkno
   checkTensors(config, file.tensors, path);
   for (const [name, value] of Object.entries(config)) output.say(`${name}: ${JSON.stringify(value)}`);
   const tensors = tensorsOf(file.tensors, output);
-  const training = trainingMemory(config, file.tensors);
+  const { method, rank, batchSize: batch } = TRAINING;
+  const seqLen = Math.min(TRAINING.seqLen, config.context);
+  const bytes = await planMemory(path, { ...TRAINING, seqLen });
   output.say("");
   output.say(textTable({
-    title:
-      `Device bytes to train olora, rank ${training.rank} on q_proj and v_proj, ${training.batch} × ${training.tokens} tokens (estimate)`,
+    title: `Device bytes: ${method}, rank ${rank}, the default targets, ${batch} × ${seqLen} tokens`,
     columns: ["what", "bytes"],
-    rows: Object.entries(training.bytes),
+    rows: [
+      ["weights, to load", bytes.weights],
+      ["adapter", bytes.adapter],
+      ["an update, at its peak", bytes.update],
+      ["in all", bytes.total],
+    ],
   }));
+  const training = { method, rank, batch, tokens: seqLen, bytes };
   return { kind: "model", config, ...tensors, training };
 }
 
@@ -82,54 +90,4 @@ function tensorsOf(tensors: ReadonlyMap<string, TensorInfo>, output: Output) {
   }));
   output.say(`${rows.length} tensors, ${parameters} numbers, ${bytes} bytes`);
   return { tensors: rows, parameters, bytes };
-}
-
-/** An estimate of device memory. */
-export interface TrainingMemory {
-  /** Rank of the adapter. */
-  readonly rank: number;
-  /** Sequences of a batch. */
-  readonly batch: number;
-  /** Tokens of a sequence. */
-  readonly tokens: number;
-  /** Bytes by what they hold, and `total`. */
-  readonly bytes: Readonly<Record<string, number>>;
-}
-
-/**
- * What the default training keeps on the device, each part before the pool rounds it up by at most an eighth:
- *
- * - weights as stored, and in f32 those that are merged with the adapter or widened and kept for the backward pass;
- * - parameters, gradients and two moments in f32, and the starting factors;
- * - activations: in each block two norms' inputs and outputs, q and k before and after rotation, v, the attention's
- *   output and log-denominators, gate, value and their product;
- * - a chunk of logits, and the gradient that the head passes down.
- */
-export function trainingMemory(
-  config: DecoderConfig,
-  tensors: ReadonlyMap<string, Pick<TensorInfo, "dtype" | "byteLength">>,
-): TrainingMemory {
-  const [rank, batch, tokens] = [8, 8, Math.min(128, config.context)];
-  const rows = batch * tokens;
-  const { width, heads, keyValueHeads, headWidth, mlpWidth, layers, vocabularySize } = config;
-  const isWide = (name: string) => tensors.get(name)?.dtype === "F32";
-  const linear = [...linearModules(config)];
-  const adapted = linear.filter(([module]) => /[qv]_proj$/.test(module));
-  const factors = adapted.reduce((sum, [, { out, in: n }]) => sum + rank * (out + n), 0);
-  const merged = linear.filter(([module, { out, in: n }]) =>
-    (/[qv]_proj$/.test(module) || !isWide(`${module}.weight`)) && out * n <= rows * (out + n)
-  ).reduce((sum, [, { out, in: n }]) => sum + out * n, 0);
-  const head = config.tiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight";
-  const block = 4 * width + 2 * (heads + keyValueHeads) * headWidth + (keyValueHeads + heads) * headWidth +
-    heads + 3 * mlpWidth;
-  const bytes = {
-    "weights as stored": [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
-    "weights merged or widened": 4 * (merged + (isWide(head) ? 0 : vocabularySize * width)),
-    "parameters, gradients, moments": 16 * factors,
-    "starting factors": 4 * factors,
-    "activations": 4 * rows * (layers * block + 2 * width),
-    "logits and their gradient": Math.min(LOGITS_BYTES, 4 * rows * vocabularySize) + 4 * rows * width,
-  };
-  const total = Object.values(bytes).reduce((sum, part) => sum + part, 0);
-  return { rank, batch, tokens, bytes: { ...bytes, total } };
 }

@@ -1,0 +1,71 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { attach } from "../../lib/adapters/attach.ts";
+import { countingDevice } from "../../lib/gpu/counting_device.ts";
+import { loadModel } from "../../lib/nn/model.ts";
+import { planMemory } from "../../lib/train/memory.ts";
+import { trainRun } from "../../lib/train/run.ts";
+import { testDevice } from "../helpers/device.ts";
+import { fixturePath } from "../helpers/fixtures.ts";
+
+/** What `inspect` promises. */
+const SHARE = 0.1;
+
+const CASES = [
+  ["llama_tied", { method: "olora", rank: 8 }],
+  ["llama_untied", { method: "lora", rank: 4, targets: "all-linear", dropout: 0.1 }],
+  ["llama_tied", { method: "full" }],
+  ["qwen2", { method: "olora", rank: 4 }],
+  ["qwen3", { method: "olora", rank: 4, targets: "all-linear" }],
+  ["gemma", { method: "lora", rank: 4 }],
+] as const;
+
+for (const [name, options] of CASES) {
+  Deno.test(`planMemory() is within 10 % of what training ${name} by ${JSON.stringify(options)} takes`, async () => {
+    const gpu = await testDevice();
+    const folder = fixturePath(name);
+    const [batchSize, seqLen] = [8, 32];
+    const before = gpu.liveBytes;
+    using model = await loadModel(folder, { gpu });
+    const plan = await planMemory(folder, { ...options, batchSize, seqLen });
+    assertEquals(plan.weights, gpu.liveBytes - before);
+    assertEquals(plan.weights + plan.adapter + plan.update, plan.total);
+    const row = Array.from({ length: seqLen + 1 }, (_, i) => (7 * i) % model.config.vocabularySize);
+    const data = await Deno.makeTempFile({ suffix: ".json" });
+    await Deno.writeTextFile(
+      data,
+      JSON.stringify({
+        batches: Array.from({ length: 2 }, () => Array.from({ length: batchSize }, () => row)),
+      }),
+    );
+    gpu.pool.resetPeak();
+    for await (
+      const _ of trainRun({ model: folder, data, ...options }, { gpu, model, stopped: () => false })
+    );
+    const used = gpu.pool.peakBytes - before;
+    assert(Math.abs(plan.total - used) < SHARE * used, `planned ${plan.total}, used ${used}`);
+    await Deno.remove(data);
+  });
+}
+
+Deno.test("planMemory() refuses what attach() refuses, without a device", async () => {
+  await assertRejects(
+    () => planMemory(fixturePath("llama_tied"), { method: "olora", rank: 4096, batchSize: 1, seqLen: 8 }),
+    RangeError,
+    "rank 4096",
+  );
+});
+
+Deno.test("countingDevice() counts tensors and gives zeros", async () => {
+  using gpu = countingDevice();
+  using x = gpu.upload(new Float32Array(1000).fill(1), [1000]);
+  assertEquals(gpu.liveBytes, x.slab.bytes);
+  assertEquals((await gpu.read(x)).length, 1000);
+  assert((await gpu.read(x)).every((value) => value === 0));
+});
+
+Deno.test("attach() on a counting device needs no numbers", async () => {
+  using gpu = countingDevice();
+  using model = await loadModel("tiny", { gpu });
+  using adapter = await attach(model, { method: "olora", rank: 8, targets: "all-linear" });
+  assertEquals(adapter.trainable, 77_824);
+});
