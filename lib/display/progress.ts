@@ -15,7 +15,7 @@ export interface Progress {
   readonly resumedAt?: number;
   /** What is going on. */
   readonly label?: string;
-  /** What one unit is; default `step`. */
+  /** What one unit is; default `step`. A `byte` is shown in kB, MB or GB, a thousand of one to the next. */
   readonly unit?: string;
   /** More to say, e.g. `loss 2.131`. */
   readonly extra?: string;
@@ -60,7 +60,7 @@ function describeProgress(
   const known = perSecond > 0;
   return {
     label,
-    count: `${Math.floor(done)}/${total}`,
+    count: unit === "byte" ? bytesOf(done, total) : `${Math.floor(done)}/${total}`,
     share: `${Math.floor(100 * fraction({ done, total }))} %`,
     rate: known ? formatRate(perSecond, unit) : "",
     left: !known
@@ -76,7 +76,22 @@ function fraction({ done, total }: { done: number; total: number }): number {
   return total > 0 ? Math.min(1, Math.max(0, done / total)) : 1;
 }
 
+/** Bytes done of a total, in the unit that fits the total. */
+function bytesOf(done: number, total: number): string {
+  const { size, name, digits } = byteUnit(total);
+  return `${formatFixed(done / size, digits)}/${formatFixed(total / size, digits)} ${name}`;
+}
+
+function byteUnit(bytes: number) {
+  const power = Math.min(3, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  return { size: 1000 ** power, name: ["B", "kB", "MB", "GB"][power], digits: power === 0 ? 0 : 1 };
+}
+
 function formatRate(perSecond: number, unit: string): string {
+  if (unit === "byte") {
+    const { size, name, digits } = byteUnit(perSecond);
+    return `${formatFixed(perSecond / size, digits)} ${name}/s`;
+  }
   if (perSecond < 1) return `${formatFixed(1 / perSecond, 1)} s/${unit}`;
   return `${formatFixed(perSecond, perSecond < 100 ? 1 : 0)} ${unit}s/s`;
 }

@@ -36,7 +36,7 @@ function pieces(content: string | Uint8Array | Iterable<Uint8Array>): Iterable<U
 }
 
 /** Makes the rename itself durable; Windows has no such call on folders, and its rename needs none. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (Deno.build.os === "windows") return;
   using file = await Deno.open(folder);
   await file.sync().catch(() => {});

@@ -32,6 +32,16 @@ Deno.test("progressLine() says nothing of rates before the first step, and the t
   assertStringIncludes(progressLine({ ...state, done: 0, total: 0 }), "0/0  100 %");
 });
 
+Deno.test("progressLine() shows bytes in the unit that fits their number", () => {
+  const bytes = { startedAt: 0, now: 10_000, unit: "byte", label: "model.safetensors" };
+  assertEquals(
+    progressLine({ ...bytes, done: 12_340_000, total: 93_100_000, resumedAt: 2_340_000 }, 60),
+    "model.safetensors  12.3/93.1 MB  13 %  1.0 MB/s  1:21 left",
+  );
+  assertStringIncludes(progressLine({ ...bytes, done: 999, total: 999 }), "999/999 B  100 %  100 B/s  in 0:10");
+  assertStringIncludes(progressLine({ ...bytes, done: 5e8, total: 14e9 }), "0.5/14.0 GB  3 %  50.0 MB/s  4:30");
+});
+
 Deno.test("progressLine() is never wider than the terminal", () => {
   for (let columns = 1; columns < 120; columns++) assert([...progressLine(state, columns)].length <= columns);
 });

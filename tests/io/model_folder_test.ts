@@ -10,13 +10,21 @@ Deno.test("resolveModel() gives back a folder that has a config.json, without a 
 });
 
 Deno.test("resolveModel() says what it looked for and what is supported", async () => {
-  for (const spec of ["none", "hf:org/name", "x/model.gguf"]) {
+  for (const spec of ["none", "x/model.gguf"]) {
     const error = await assertRejects(() => resolveModel(spec), Error, `Cannot load model ${spec}`);
     assertStringIncludes(
       (error as Error).message,
-      'supported are "tiny", "tiny:2", "tiny:3" and the path of a Hugging Face folder',
+      'supported are "tiny", "tiny:2", "tiny:3", the path of a Hugging Face folder',
     );
   }
+});
+
+Deno.test("resolveModel() takes names on the hub to the hub's cache", async () => {
+  await assertRejects(
+    () => resolveModel("hf:name"),
+    RangeError,
+    "expected hf:org/name, hf:org/name@revision or",
+  );
 });
 
 Deno.test("resolveModel() finds the embedded models beside the code", async () => {
