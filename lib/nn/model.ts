@@ -3,7 +3,6 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import { type DecoderConfig, readModelConfig } from "../io/model_config.ts";
 import type { DownloadState } from "../io/hub.ts";
-import type { DownloadState } from "../io/hub.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { loadTokenizer, type Tokenizer } from "../io/tokenizer.ts";
