@@ -6,7 +6,7 @@ import { readTextIfAny } from "../io/json_file.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
 import type { PeftFactors } from "../io/peft_format.ts";
 import { writeSafetensors } from "../io/safetensors.ts";
-import { asStored } from "../io/stored_form.ts";
+import { asStored, isConv1d } from "../io/stored_form.ts";
 import { embeddingName, expectedTensors } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
@@ -19,13 +19,17 @@ import { joined } from "./convert.ts";
  *
  * An adapter that starts away from zero (olora) also gets `start/`, a PEFT folder of its own with A₀ and B₀: loading
  * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
- * does not depend on the signs of Q. A start that PEFT cannot form (another basis) is written as plain LoRA of rank 2 r,
+ * does not depend on the signs of Q. A start that PEFT cannot form (another basis; any for GPT-2, whose matrices
+ * PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
  * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32.
  */
 export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
   const { model, config, branches } = adapter;
   if (config.method === "full") return await saveModel(model, folder);
-  const expanded = config.basis !== undefined && config.basis !== "first" && config.subtract !== false;
+  const transposed = config.method === "olora" &&
+    [...branches.keys()].some((path) => isConv1d(`${path}.weight`));
+  const otherBasis = config.basis !== undefined && config.basis !== "first";
+  const expanded = (otherBasis || transposed) && config.subtract !== false;
   const trained = new Map<string, PeftFactors>();
   const start = new Map<string, PeftFactors>();
   for (const [module, { a, b, start: frozen }] of branches) {

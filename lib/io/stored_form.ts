@@ -5,6 +5,11 @@ import type { TensorInfo } from "./safetensors_format.ts";
 /** GPT-2's Conv1D layers, whose matrices are stored as `[in, out]`. */
 const CONV1D = /^transformer\.h\.\d+\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$/;
 
+/** Whether the matrix called `name` is stored as `[in, out]`. */
+export function isConv1d(name: string): boolean {
+  return CONV1D.test(name);
+}
+
 /** The full name of a tensor: files saved without the head leave out `transformer.` (GPT-2) and `model.` (OPT). */
 export function fullName(name: string): string {
   if (/^(wte|wpe|ln_f|h\.\d+)\./.test(name)) return `transformer.${name}`;
@@ -13,12 +18,12 @@ export function fullName(name: string): string {
 
 /** What a file says of the tensor called `name`, as it is after {@linkcode withRowsOut}. */
 export function infoWithRowsOut(name: string, info: TensorInfo): TensorInfo {
-  return CONV1D.test(name) ? { ...info, shape: info.shape.toReversed() } : info;
+  return isConv1d(name) ? { ...info, shape: info.shape.toReversed() } : info;
 }
 
 /** The tensor called `name` with a row for each output: the matrices of GPT-2 transposed. */
 export function withRowsOut(name: string, tensor: HostTensor): HostTensor {
-  return CONV1D.test(name) && tensor.shape.length === 2 ? transposed(tensor) : tensor;
+  return isConv1d(name) && tensor.shape.length === 2 ? transposed(tensor) : tensor;
 }
 
 /** The inverse of {@linkcode withRowsOut}: the tensor called `name` as a file holds it. */
