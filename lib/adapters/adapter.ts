@@ -16,6 +16,10 @@ export interface AdapterConfig extends MethodOptions {
   readonly rank: number;
   /** α; the scale is s = α / r (rslora: α / √r). */
   readonly alpha: number;
+  /** Other ranks, by a regular expression for the end of a module's path, as PEFT's `rank_pattern`. */
+  readonly rankPattern?: Readonly<Record<string, number>>;
+  /** Other values of α, likewise. */
+  readonly alphaPattern?: Readonly<Record<string, number>>;
   /** Which layers. */
   readonly targets: string | readonly string[];
   /** Probability that an input of the branch is dropped in training, in [0, 1). */
@@ -30,6 +34,8 @@ export interface AdapterBranch {
   readonly a: Variable;
   /** B, `[out, r]`. */
   readonly b: Variable;
+  /** s, dimensionless. */
+  readonly scale: number;
   /** A₀ and B₀, where they are not a zero product. */
   readonly start?: { readonly a: Tensor; readonly b: Tensor };
 }
@@ -66,7 +72,7 @@ export class Adapter implements Changes, Disposable {
     this.#owned = owned;
   }
 
-  /** s = α / r, or what the method makes of them; 0 for "full". */
+  /** s = α / r, or what the method makes of them, where no pattern says otherwise; 0 for "full". */
   get scale(): number {
     const { rank, alpha, method } = this.config;
     return rank ? findMethod(method).scale?.(this.config) ?? alpha / rank : 0;
@@ -89,7 +95,7 @@ export class Adapter implements Changes, Disposable {
     const { dropout: p, seed } = this.config;
     const dropout = this.training && p > 0 &&
       { p, key: threefry2x32(new Rng(seed, `dropout ${module}`).key, [...this.training]) };
-    return { ...branch, scale: this.scale, ...(dropout && { dropout }) };
+    return { ...branch, ...(dropout && { dropout }) };
   }
 
   /** Restores what the method keeps while it trains: the orthonormality of B. Recorded after each update. */

@@ -3,7 +3,7 @@ import { type HostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { FAMILIES } from "../io/families.ts";
-import type { PeftAdapter } from "../io/peft_format.ts";
+import { moduleAlpha, moduleRank, type PeftAdapter } from "../io/peft_format.ts";
 import { expectedTensors } from "../io/weights.ts";
 import { type NamedMatrix, requireFinite } from "../linalg/finite.ts";
 import type { Model } from "../nn/model.ts";
@@ -39,12 +39,13 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
     ...target,
     w: model.weights.get(`${target.module}.weight`)!,
   }));
-  checkRank(config.rank, targets);
+  const settings = targets.map((target) => settingsOf(config, target));
+  checkRanks(settings, targets);
   const { gpu } = model;
   if (method.startsAtZero || options.init) await requireFinite(gpu, "adapt", named(targets));
   const factors = options.init
-    ? given(gpu, targets, options.init, config.rank)
-    : await method.start(gpu, targets, config);
+    ? given(gpu, targets, options.init, settings)
+    : await starts(gpu, targets, settings);
   const parameters = roomFor(gpu, targets, factors, config);
   const startsAtZero = method.startsAtZero || config.subtract === false;
   const owned: Tensor[] = [];
@@ -56,7 +57,9 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
       if (variable) gpu.copy(value, variable.value);
       return variable ?? constant(value);
     };
-    const branch = { a: entry(`${module}.a`, a), b: entry(`${module}.b`, b) };
+    const { rank, alpha } = settings[i];
+    const scale = method.scale?.(settings[i]) ?? alpha / rank;
+    const branch = { a: entry(`${module}.a`, a), b: entry(`${module}.b`, b), scale };
     branches.set(module, startsAtZero ? branch : { ...branch, start: { a, b } });
     for (const [value, variable] of [[a, branch.a], [b, branch.b]] as const) {
       if (!startsAtZero || variable.value === value) owned.push(value);
@@ -65,6 +68,29 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   });
   gpu.flush();
   return model.changes = new Adapter(model, config, parameters, branches, owned);
+}
+
+/** The settings of one layer, in which patterns have been looked up. */
+function settingsOf(config: AdapterConfig, { module }: Target): AdapterConfig {
+  const { rankPattern = {}, alphaPattern = {}, ...rest } = config;
+  const rank = moduleRank({ ...rest, rankPattern }, module);
+  return { ...rest, rank, alpha: moduleAlpha({ ...rest, alphaPattern }, module) };
+}
+
+/** Starting factors of all targets, those of equal settings made together. */
+async function starts(
+  gpu: Gpu,
+  targets: readonly Target[],
+  settings: readonly AdapterConfig[],
+): Promise<Factors[]> {
+  const groups = Map.groupBy(targets.keys(), (i) => `${settings[i].rank} ${settings[i].alpha}`);
+  const factors: Factors[] = [];
+  for (const group of groups.values()) {
+    const config = settings[group[0]];
+    const made = await findMethod(config.method).start(gpu, group.map((i) => targets[i]), config);
+    group.forEach((i, at) => factors[i] = made[at]);
+  }
+  return factors;
 }
 
 /** The arena: A and B of each layer in turn, or all A before all B where the two are trained at different rates. */
@@ -111,8 +137,9 @@ function named(targets: readonly Target[]): NamedMatrix[] {
   return targets.map(({ module, w }) => ({ name: module, w }));
 }
 
-function checkRank(rank: number, targets: readonly Target[]): void {
-  for (const { module, out, in: width } of targets) {
+function checkRanks(settings: readonly AdapterConfig[], targets: readonly Target[]): void {
+  for (const [i, { module, out, in: width }] of targets.entries()) {
+    const { rank } = settings[i];
     const limit = Math.min(out, width);
     if (rank <= limit) continue;
     throw new RangeError(
@@ -126,9 +153,10 @@ function given(
   gpu: Gpu,
   targets: readonly Target[],
   init: PeftAdapter["factors"],
-  rank: number,
+  settings: readonly AdapterConfig[],
 ): Factors[] {
-  for (const { module, out, in: width } of targets) {
+  for (const [i, { module, out, in: width }] of targets.entries()) {
+    const { rank } = settings[i];
     const found = init.get(module);
     const expected = `A [${rank}, ${width}] and B [${out}, ${rank}]`;
     if (!found) throw new RangeError(`Cannot start ${module}: found no factors, expected ${expected}`);

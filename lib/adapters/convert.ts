@@ -21,39 +21,53 @@ export function joined(now: PeftFactors, before: PeftFactors): PeftFactors {
 }
 
 /**
- * The same function as plain LoRA on the untouched base: s (B A − B₀ A₀) by factors of rank 2 r, or, where B is still
- * B₀ bit for bit (`freeze: "B"`), of rank r as B (A − A₀).
+ * The same function as plain LoRA on the untouched base: s (B A − B₀ A₀) by factors of rank 2 r, or of rank r where one
+ * factor has stayed what it was bit for bit, as with `freeze`: B (A − A₀) or (B − B₀) A.
  *
- * Source: PEFT's conversion of OLoRA and PiSSA to LoRA; rank r for a frozen B is our own.
+ * Ranks and α that differ between modules are doubled likewise; with `rsLora` α grows by √2.
+ *
+ * Source: PEFT's conversion of OLoRA and PiSSA to LoRA; rank r for a frozen factor is our own.
  *
  * @param adapter A and B as they are now.
  * @param start A₀ and B₀, by the same modules.
- * @throws {RangeError} If a module has no start, or ranks differ between modules, which the rank 2 r could not state.
+ * @throws {RangeError} If a module has no start.
  */
 export function toPlainLora(adapter: PeftAdapter, start: PeftAdapter["factors"]): PeftAdapter {
   const { config, factors } = adapter;
-  if (Object.keys(config.rankPattern).length + Object.keys(config.alphaPattern).length) {
-    throw new RangeError(
-      "Cannot convert an adapter with rank_pattern or alpha_pattern: expected one rank and one alpha",
-    );
-  }
   for (const module of factors.keys()) {
     if (!start.has(module)) {
       throw new RangeError(`Cannot convert ${module}: found no starting factors, expected A₀ and B₀`);
     }
   }
   const pairs = [...factors].map(([module, now]) => ({ module, now, before: start.get(module)! }));
-  const isFrozen = pairs.every(({ now, before }) => sameNumbers(now.b, before.b));
-  const made = pairs.map(({ module, now, before }) =>
-    [module, isFrozen ? { a: difference(now.a, before.a), b: now.b } : joined(now, before)] as const
-  );
-  return { config: isFrozen ? { ...config, init: true } : doubled(config), factors: new Map(made) };
+  const isFrozen = (factor: "a" | "b") =>
+    pairs.every(({ now, before }) => sameNumbers(now[factor], before[factor]));
+  const plain = (made: (now: PeftFactors, before: PeftFactors) => PeftFactors) =>
+    new Map(pairs.map(({ module, now, before }) => [module, made(now, before)]));
+  const same = { ...config, init: true };
+  if (isFrozen("b")) {
+    return { config: same, factors: plain((now, before) => ({ a: difference(now.a, before.a), b: now.b })) };
+  }
+  if (isFrozen("a")) {
+    return { config: same, factors: plain((now, before) => ({ a: now.a, b: difference(now.b, before.b) })) };
+  }
+  return { config: doubled(config), factors: plain(joined) };
 }
 
 /** The settings of an adapter of twice the rank and the same scale. */
 function doubled(config: PeftConfig): PeftConfig {
-  const { rank, alpha, rsLora } = config;
-  return { ...config, rank: 2 * rank, alpha: (rsLora ? Math.SQRT2 : 2) * alpha, init: true };
+  const { rank, alpha, rsLora, rankPattern, alphaPattern } = config;
+  const times = (factor: number, pattern: Readonly<Record<string, number>>) =>
+    Object.fromEntries(Object.entries(pattern).map(([key, value]) => [key, factor * value]));
+  const growth = rsLora ? Math.SQRT2 : 2;
+  return {
+    ...config,
+    rank: 2 * rank,
+    alpha: growth * alpha,
+    rankPattern: times(2, rankPattern),
+    alphaPattern: times(growth, alphaPattern),
+    init: true,
+  };
 }
 
 /**
@@ -63,11 +77,11 @@ function doubled(config: PeftConfig): PeftConfig {
  *
  * @returns The model, which the caller frees; nothing is attached to it.
  */
-export function residualModel({ model: base, branches, scale }: Adapter): Model {
+export function residualModel({ model: base, branches }: Adapter): Model {
   const { gpu } = base;
   const weights = new Map<string, Tensor>();
   for (const [name, weight] of base.weights) {
-    const start = branches.get(name.replace(/\.weight$/, ""))?.start;
+    const { scale = 0, start } = branches.get(name.replace(/\.weight$/, "")) ?? {};
     const copy = gpu.keep(
       start ? effectiveWeight(gpu, weight, { scale, start }) : gpu.tensor(weight.shape, weight.dtype),
     );

@@ -50,6 +50,14 @@ const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   ratio: positive,
 };
 
+const PATTERNS = {
+  rankPattern: {
+    expected: "whole numbers >= 1",
+    allows: (rank: number): boolean => Number.isSafeInteger(rank) && rank >= 1,
+  },
+  alphaPattern: { expected: "numbers", allows: (alpha: number): boolean => Number.isFinite(alpha) },
+};
+
 /** Names of the options that only some methods take. */
 export const methodOptionNames: readonly (keyof MethodOptions)[] = Object.keys(
   RULES,
@@ -89,6 +97,14 @@ export function resolveOptions(options: Partial<AdapterConfig>): AdapterConfig {
       refuse(what, `none for method ${name}; it is an option of ${takers}`);
     }
     chosen[option] = value;
+  }
+  for (const [option, { expected, allows }] of Object.entries(PATTERNS)) {
+    const pattern = options[option as keyof typeof PATTERNS];
+    if (pattern === undefined) continue;
+    const what = `${option} ${JSON.stringify(pattern)}`;
+    if (method.name === "full") refuse(what, "none, as full fine-tuning has no branches");
+    if (!Object.values(pattern).every(allows)) refuse(what, expected);
+    chosen[option] = pattern;
   }
   const config = { method: name, rank: name === "full" ? 0 : rank, alpha, targets, dropout, seed, ...chosen };
   checkTogether(config, refuse);

@@ -1,18 +1,19 @@
-import { type HostTensor, hostTensor } from "../core/host_tensor.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { modelConfigJson } from "../io/model_config.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { readTextIfAny } from "../io/json_file.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
-import type { PeftFactors } from "../io/peft_format.ts";
+import { moduleRank, moduleScale, type PeftConfig, type PeftFactors, startOf } from "../io/peft_format.ts";
+import { targetNames } from "../io/peft_targets.ts";
 import { writeSafetensors } from "../io/safetensors.ts";
 import { asStored, isConv1d } from "../io/stored_form.ts";
-import { embeddingName, expectedTensors } from "../io/weights.ts";
+import { embeddingName, expectedTensors, linearModules } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import type { Adapter } from "./adapter.ts";
-import { attach } from "./attach.ts";
-import { joined } from "./convert.ts";
+import { attach, type AttachOptions } from "./attach.ts";
+import { toPlainLora } from "./convert.ts";
 
 /**
  * Writes `adapter` to a folder that PEFT's `PeftModel.from_pretrained` loads on the same base.
@@ -28,66 +29,82 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
   if (config.method === "full") return await saveModel(model, folder);
   const transposed = config.method === "olora" &&
     [...branches.keys()].some((path) => isConv1d(`${path}.weight`));
-  const otherBasis = config.basis !== undefined && config.basis !== "first";
-  const expanded = (otherBasis || transposed) && config.subtract !== false;
-  const trained = new Map<string, PeftFactors>();
+  const expanded = transposed || (config.basis !== undefined && config.basis !== "first");
+  const factors = new Map<string, PeftFactors>();
   const start = new Map<string, PeftFactors>();
   for (const [module, { a, b, start: frozen }] of branches) {
-    const factors = { a: await download(model, a.value), b: await download(model, b.value) };
-    const before = frozen && { a: await download(model, frozen.a), b: await download(model, frozen.b) };
-    trained.set(module, expanded ? joined(factors, before!) : factors);
-    if (before && !expanded) start.set(module, before);
+    factors.set(module, { a: await download(model, a.value), b: await download(model, b.value) });
+    if (frozen) start.set(module, { a: await download(model, frozen.a), b: await download(model, frozen.b) });
   }
-  const settings = {
-    rank: expanded ? 2 * config.rank : config.rank,
-    alpha: expanded ? 2 * config.alpha : config.alpha,
+  const settings: PeftConfig = {
+    rank: config.rank,
+    alpha: config.alpha,
     dropout: config.dropout,
-    targetModules: typeof config.targets === "string" ? namesOf(branches.keys()) : config.targets,
-    rankPattern: {},
-    alphaPattern: {},
+    targetModules: targetNames(branches.keys(), linearModules(model.config).keys()),
+    rankPattern: config.rankPattern ?? {},
+    alphaPattern: config.alphaPattern ?? {},
     rsLora: config.method === "rslora",
+    init: true,
     baseModel: model.source.name,
   };
-  if (start.size) {
-    await writePeftAdapter(`${folder}/start`, { config: { ...settings, init: true }, factors: start });
-  }
-  const init = start.size ? config.method : true;
-  await writePeftAdapter(folder, { config: { ...settings, init }, factors: trained });
+  const plain = { config: settings, factors };
+  if (!start.size) return await writePeftAdapter(folder, plain);
+  if (expanded) return await writePeftAdapter(folder, toPlainLora(plain, start));
+  await writePeftAdapter(`${folder}/start`, { config: settings, factors: start });
+  await writePeftAdapter(folder, { config: { ...settings, init: config.method }, factors });
 }
 
 /**
  * Attaches the adapter in `folder`, as `saveAdapter` or PEFT wrote it, with the function it had.
  *
+ * Of an adapter that starts away from zero, B₀ and A₀ are read from `start/` beside it, where that is; else they are made
+ * again from the base: for olora by QR of r columns, for pissa by SVD. PEFT's `pissa_niter_[k]` draws its start and
+ * needs `start/`, which is what PEFT's `save_pretrained` writes before training.
+ *
  * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached.
  */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
   const { config, factors } = await readPeftAdapter(folder);
-  const name = `${folder}/adapter_config.json`;
-  const plainLora = config.rsLora ? "rslora" : "lora";
-  const own = ["olora", "pissa"].find((method) => method === config.init && !config.rsLora);
-  const known = own ?? (typeof config.init === "boolean" ? plainLora : undefined);
-  const plain = Object.keys(config.rankPattern).length + Object.keys(config.alphaPattern).length === 0;
-  if (!known || !plain) {
+  const method = startOf(config.init);
+  const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
+  if (method && !stored && /niter/.test(String(config.init))) {
     throw new RangeError(
-      `Cannot attach ${name}: expected init_lora_weights true, or "olora" or "pissa" without rslora, and one rank and one alpha`,
+      `Cannot attach ${folder}: found init_lora_weights ${
+        JSON.stringify(config.init)
+      } and no start/, expected there what PEFT saved before training, as its start was drawn at random`,
     );
   }
-  const stored = await readTextIfAny(`${folder}/start/adapter_config.json`);
-  const start = own && stored !== undefined ? await readPeftAdapter(`${folder}/start`) : undefined;
+  const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;
   const adapter = await attach(model, {
-    method: known,
+    method: method ?? (config.rsLora ? "rslora" : "lora"),
     rank: config.rank,
-    alpha: config.alpha,
+    rankPattern: config.rankPattern,
+    ...(method && config.rsLora ? plainAlphas(config, factors.keys()) : {
+      alpha: config.alpha,
+      alphaPattern: config.alphaPattern,
+    }),
     targets: [...factors.keys()],
     dropout: config.dropout,
-    ...(start && { init: start.factors }),
-    ...(!own && { init: factors }),
+    ...(!method && { init: factors }),
+    ...(start && { init: start }),
   });
   for (const [module, { a, b }] of factors) {
-    model.gpu.write(adapter.parameters.get(`${module}.a`)!.value, a.bytes);
-    model.gpu.write(adapter.parameters.get(`${module}.b`)!.value, b.bytes);
+    model.gpu.write(adapter.parameters.get(`${module}.a`)!.value, toFloat32(a));
+    model.gpu.write(adapter.parameters.get(`${module}.b`)!.value, toFloat32(b));
   }
   return adapter;
+}
+
+/** α √r in place of α for each module, which with s = α / r is the scale of rsLoRA. */
+function plainAlphas(
+  config: PeftConfig,
+  modules: Iterable<string>,
+): Pick<AttachOptions, "alpha" | "alphaPattern"> {
+  const alphas = [...modules].map((module): [string, number] => [
+    module.replaceAll(".", "\\."),
+    moduleScale(config, module) * moduleRank(config, module),
+  ]);
+  return { alpha: config.alpha * Math.sqrt(config.rank), alphaPattern: Object.fromEntries(alphas) };
 }
 
 /**
@@ -128,9 +145,4 @@ export async function saveModel(
 
 async function download(model: Model, tensor: Tensor): Promise<HostTensor> {
   return hostTensor(tensor.shape, await model.gpu.read(tensor));
-}
-
-/** Last parts of module paths, each once, which is how PEFT names targets. */
-function namesOf(modules: Iterable<string>): string[] {
-  return [...new Set([...modules].map((module) => module.split(".").at(-1)!))];
 }

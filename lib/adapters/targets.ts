@@ -1,6 +1,6 @@
 import { linearModules } from "../io/weights.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
-import { isTarget } from "../io/peft_format.ts";
+import { isTarget } from "../io/peft_targets.ts";
 
 /** Which linear layers to adapt: ends of module paths, one regular expression for whole paths, or "all-linear". */
 export type TargetSelection = "all-linear" | (string & Record<never, never>) | readonly string[];

@@ -35,6 +35,11 @@ export const convert: Command = {
     const name = args.text("model");
     if (name !== undefined) await checkInputs(name, folder);
     const adapter = await readPeftAdapter(folder);
+    if (adapter.unknownFields) {
+      output.say(
+        `Ignored in adapter_config.json, as nobody here knows them: ${adapter.unknownFields.join(", ")}`,
+      );
+    }
     if (to === "lora") {
       const plain = await plainLora(folder, adapter, name, output);
       await writePeftAdapter(out, plain);

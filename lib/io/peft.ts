@@ -2,7 +2,7 @@ import type { HostTensor } from "../core/host_tensor.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { readJson } from "./json_file.ts";
 import { type PeftAdapter, peftConfigJson, peftTensors } from "./peft_format.ts";
-import { pairFactors, parseFactorName, parsePeftConfig } from "./peft_format.ts";
+import { pairFactors, parseFactorName, parsePeftConfig, unknownPeftFields } from "./peft_format.ts";
 import { openSafetensors, writeSafetensors } from "./safetensors.ts";
 
 /**
@@ -16,7 +16,8 @@ import { openSafetensors, writeSafetensors } from "./safetensors.ts";
  */
 export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
   const name = `${folder}/adapter_config.json`;
-  const config = parsePeftConfig(await readJson(name), name);
+  const json = await readJson(name);
+  const config = parsePeftConfig(json, name);
   using file = await openSafetensors(`${folder}/adapter_model.safetensors`);
   const tensors = new Map<string, HostTensor>();
   for (const tensor of file.tensors.keys()) {
@@ -25,7 +26,8 @@ export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
   }
   const factors = pairFactors(config, tensors, file.path);
   const targetModules = config.targetModules.length ? config.targetModules : [...factors.keys()];
-  return { config: { ...config, targetModules }, factors };
+  const unknownFields = unknownPeftFields(json);
+  return { config: { ...config, targetModules }, factors, ...(unknownFields.length && { unknownFields }) };
 }
 
 /**

@@ -1,16 +1,15 @@
 import type { HostTensor } from "../core/host_tensor.ts";
 import type { JsonObject } from "./json_file.ts";
+import { isSelected, type PeftTargets } from "./peft_targets.ts";
 
 /** The settings of a LoRA adapter that its file format holds and that mean something here. */
-export interface PeftConfig {
+export interface PeftConfig extends PeftTargets {
   /** Rank r of every module that `rankPattern` does not name. */
   readonly rank: number;
   /** α of every module that `alphaPattern` does not name; the scale is s = α / r. */
   readonly alpha: number;
   /** Probability that an input of the adapter branch is dropped in training. */
   readonly dropout: number;
-  /** Names that end a module's path, or one regular expression for whole paths, or "all-linear". */
-  readonly targetModules: readonly string[] | string;
   /** Other ranks, by a regular expression for the end of a module's path. */
   readonly rankPattern: Readonly<Record<string, number>>;
   /** Other values of α, likewise. */
@@ -37,28 +36,43 @@ export interface PeftAdapter {
   readonly config: PeftConfig;
   /** The factors by module path. */
   readonly factors: ReadonlyMap<string, PeftFactors>;
+  /** Fields of the file's configuration that nobody here knows, and that were ignored; absent where there are none. */
+  readonly unknownFields?: readonly string[];
 }
 
 /** The rank that `config` gives the module at `path`: the first pattern that matches counts, as in PEFT. */
-export function moduleRank(config: PeftConfig, path: string): number {
+export function moduleRank(config: Pick<PeftConfig, "rank" | "rankPattern">, path: string): number {
   return matching(config.rankPattern, path) ?? config.rank;
+}
+
+/** α of the module at `path`, likewise. */
+export function moduleAlpha(config: Pick<PeftConfig, "alpha" | "alphaPattern">, path: string): number {
+  return matching(config.alphaPattern, path) ?? config.alpha;
 }
 
 /** The scale s that `config` gives the module at `path`: α / r, or α / √r with `rsLora`. */
 export function moduleScale(config: PeftConfig, path: string): number {
   const rank = moduleRank(config, path);
-  const alpha = matching(config.alphaPattern, path) ?? config.alpha;
-  return alpha / (config.rsLora ? Math.sqrt(rank) : rank);
+  return moduleAlpha(config, path) / (config.rsLora ? Math.sqrt(rank) : rank);
 }
 
 /**
- * Whether `targetModules` selects the module at `path`, as PEFT decides it: a list holds whole paths or their
- * last parts, a string is a regular expression for the whole path; "all-linear" selects every module.
+ * The method whose start PEFT takes out of the base for `init_lora_weights`; undefined where the base stays what it is.
+ *
+ * @throws {RangeError} If PEFT changes the base in a way that is not known here, as for "loftq".
  */
-export function isTarget(targetModules: readonly string[] | string, path: string): boolean {
-  if (targetModules === "all-linear") return true;
-  if (typeof targetModules === "string") return new RegExp(`^(?:${targetModules})$`).test(path);
-  return targetModules.some((name) => path === name || path.endsWith(`.${name}`));
+export function startOf(init: PeftConfig["init"]): "olora" | "pissa" | undefined {
+  if (typeof init === "boolean") return undefined;
+  if (init.toLowerCase() === "olora") return "olora";
+  if (/^pissa(_niter_\d+)?$/.test(init)) return "pissa";
+  if (BASE_KEPT.includes(init.toLowerCase())) return undefined;
+  throw new RangeError(
+    `Cannot use init_lora_weights ${
+      JSON.stringify(init)
+    }: expected true, false, "olora", "pissa", "pissa_niter_[k]" or one of ${
+      BASE_KEPT.map((name) => JSON.stringify(name)).join(", ")
+    }`,
+  );
 }
 
 /**
@@ -91,20 +105,45 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
       : fail(field, `regular expressions, each with ${expected}`);
   };
   const isRank = (x: number) => Number.isSafeInteger(x) && x > 0;
-  const targets = json.target_modules ?? [];
-  const isList = Array.isArray(targets) && targets.every((target) => typeof target === "string");
-  if (!isList && !(typeof targets === "string" && isRegExp(targets))) {
-    fail("target_modules", "a list of names or a regular expression");
-  }
+  const names = (field: string) => {
+    const found = json[field] ?? [];
+    const isList = Array.isArray(found) && found.every((target) => typeof target === "string");
+    if (isList || (typeof found === "string" && isRegExp(found))) return found as string[] | string;
+    return fail(field, "a list of names or a regular expression");
+  };
+  const list = <T>(field: string, allowed: (x: unknown) => boolean, expected: string) => {
+    const found = json[field] ?? [];
+    const items = Array.isArray(found) ? found : [found];
+    return items.every(allowed) ? items as T[] : fail(field, expected);
+  };
   const init = json.init_lora_weights ?? true;
   if (typeof init !== "string" && typeof init !== "boolean") {
     fail("init_lora_weights", "a name, true or false");
   }
+  try {
+    startOf(init as string | boolean);
+  } catch (error) {
+    fail("init_lora_weights", (error as Error).message.split("expected ").at(-1)!);
+  }
+  const exclude = names("exclude_modules");
+  const layers = list<number>(
+    "layers_to_transform",
+    (x) => Number.isSafeInteger(x) && x as number >= 0,
+    "numbers of layers",
+  );
+  const layersPattern = list<string>(
+    "layers_pattern",
+    (x) => typeof x === "string" && isRegExp(x),
+    "names or regular expressions",
+  );
   return {
     rank: number("r", isRank, "a whole number > 0"),
     alpha: number("lora_alpha", Number.isFinite, "a number", 8),
     dropout: number("lora_dropout", (x) => x >= 0 && x < 1, "a number >= 0 and < 1", 0),
-    targetModules: targets as string[] | string,
+    targetModules: names("target_modules"),
+    ...(exclude.length && { excludeModules: exclude }),
+    ...(layers.length && { layers }),
+    ...(layersPattern.length && { layersPattern }),
     rankPattern: pattern("rank_pattern", isRank, "a whole number > 0"),
     alphaPattern: pattern("alpha_pattern", Number.isFinite, "a number"),
     rsLora: json.use_rslora === true,
@@ -113,15 +152,23 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
   };
 }
 
+/** Fields of an adapter_config.json that are not known here; what they say is not in the result. */
+export function unknownPeftFields(json: JsonObject): string[] {
+  return Object.keys(json).filter((field) => !KNOWN.includes(field) && !UNSUPPORTED.includes(field));
+}
+
 /** The content of the adapter_config.json that PEFT reads as `config`: its core set of fields. */
 export function peftConfigJson(config: PeftConfig): JsonObject {
   return {
     alpha_pattern: config.alphaPattern,
     base_model_name_or_path: config.baseModel ?? null,
     bias: "none",
+    ...(config.excludeModules && { exclude_modules: config.excludeModules }),
     fan_in_fan_out: false,
     inference_mode: true,
     init_lora_weights: config.init,
+    ...(config.layersPattern && { layers_pattern: config.layersPattern }),
+    ...(config.layers && { layers_to_transform: config.layers }),
     lora_alpha: config.alpha,
     lora_dropout: config.dropout,
     modules_to_save: null,
@@ -143,13 +190,7 @@ export function peftConfigJson(config: PeftConfig): JsonObject {
 export function peftTensors(adapter: PeftAdapter): Map<string, HostTensor> {
   const tensors = new Map<string, HostTensor>();
   for (const [path, { a, b }] of adapter.factors) {
-    if (!isTarget(adapter.config.targetModules, path)) {
-      throw new RangeError(
-        `Cannot write the adapter: module ${path} is none of its target modules ${
-          JSON.stringify(adapter.config.targetModules)
-        }`,
-      );
-    }
+    checkSelected(adapter.config, path, "the adapter");
     checkShapes(adapter.config, path, { a, b }, "the adapter");
     tensors.set(`base_model.model.${path}.lora_A.weight`, a);
     tensors.set(`base_model.model.${path}.lora_B.weight`, b);
@@ -194,12 +235,24 @@ export function pairFactors(
         `Cannot use ${name}: module ${path} has only lora_${a ? "A" : "B"}, expected both`,
       );
     }
+    if (config.targetModules.length) checkSelected(config, path, name);
     checkShapes(config, path, { a, b }, name);
     factors.set(path, { a, b });
   }
   if (factors.size === 0) throw new RangeError(`Cannot use ${name}: found no factors`);
   return factors;
 }
+
+/** Starts beside LoRA's own that leave the base as it is, by PEFT's names: any adapter of theirs is a plain one. */
+const BASE_KEPT = ["gaussian", "eva", "orthogonal", "mica"];
+
+/** Fields that are read, or change nothing of what an adapter computes; `fan_in_fan_out` says how the base is stored. */
+const KNOWN = (
+  "alpha_pattern auto_mapping base_model_name_or_path bias corda_config ensure_weight_tying eva_config exclude_modules " +
+  "fan_in_fan_out inference_mode init_lora_weights layers_pattern layers_to_transform loftq_config lora_alpha " +
+  "lora_dropout lora_ga_config megatron_config megatron_core peft_type peft_version qalora_group_size r rank_pattern " +
+  "revision runtime_config target_modules task_type use_rslora velora_config"
+).split(" ");
 
 /** Fields of PEFT's configuration that change what the adapter computes in ways that are not supported. */
 const UNSUPPORTED = [
@@ -220,6 +273,16 @@ const UNSUPPORTED = [
 function isOff(value: unknown): boolean {
   return value === undefined || value === null || value === false ||
     (Array.isArray(value) && value.length === 0);
+}
+
+function checkSelected(config: PeftConfig, path: string, name: string): void {
+  if (isSelected(config, path)) return;
+  const { targetModules, excludeModules, layers } = config;
+  throw new RangeError(
+    `Cannot use ${name}: module ${path} is none of its target modules ${JSON.stringify(targetModules)}${
+      excludeModules ? ` without ${JSON.stringify(excludeModules)}` : ""
+    }${layers ? ` in layers ${JSON.stringify(layers)}` : ""}`,
+  );
 }
 
 function isRegExp(source: string): boolean {

@@ -20,6 +20,13 @@ const METHODS: AttachOptions[] = [
   ...(["last", "permuted", "pivoted", "random", "rows"] as const).map((basis) => (
     { method: "olora", rank: 3, basis, targets: "all-linear" }
   )),
+  {
+    method: "olora",
+    rank: 4,
+    targets: "all-linear",
+    rankPattern: { "layers.1.*": 2 },
+    alphaPattern: { k_proj: 9 },
+  },
   { method: "olora", rank: 3, balance: 0.25 },
   { method: "olora", rank: 3, keep: "orthonormal", alpha: 1 },
   { method: "lora", rank: 3, dropout: 0.3 },

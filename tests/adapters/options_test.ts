@@ -40,6 +40,9 @@ Deno.test("resolveOptions() refuses values that an option does not have", () => 
     [{ subtract: "no" }, 'subtract "no": expected true or false'],
     [{ keep: "rank" }, 'keep "rank": expected "orthonormal"'],
     [{ method: "lora", norm: "lora" }, 'norm "lora": expected "olora"'],
+    [{ rankPattern: { q_proj: 0 } }, 'rankPattern {"q_proj":0}: expected whole numbers >= 1'],
+    [{ alphaPattern: { q_proj: NaN } }, "expected numbers"],
+    [{ method: "full", rankPattern: { q_proj: 1 } }, "expected none, as full fine-tuning has no branches"],
     [{ method: "lora+", ratio: -1 }, "ratio -1: expected a number > 0"],
   ];
   for (const [options, message] of refusals) assertThrows(() => resolveOptions(options), RangeError, message);

@@ -4,12 +4,13 @@ import { Rng } from "../../lib/core/rng.ts";
 import { modelConfigJson, parseModelConfig } from "../../lib/io/model_config.ts";
 import { readPeftAdapter, writePeftAdapter } from "../../lib/io/peft.ts";
 import {
-  isTarget,
   moduleRank,
   moduleScale,
   parsePeftConfig,
   peftConfigJson,
+  startOf,
 } from "../../lib/io/peft_format.ts";
+import { isSelected, isTarget, type PeftTargets, targetNames } from "../../lib/io/peft_targets.ts";
 import type { PeftAdapter, PeftConfig, PeftFactors } from "../../lib/io/peft_format.ts";
 import { writeSafetensors } from "../../lib/io/safetensors.ts";
 import { linearModules } from "../../lib/io/weights.ts";
@@ -86,6 +87,40 @@ Deno.test("isTarget() takes whole last parts of a path, a full regular expressio
   assertEquals(isTarget("all-linear", q), true);
 });
 
+const LAYERS = { targetModules: ["q_proj", "model.layers.0.mlp.up_proj"], layers: [1] };
+const SELECTED: [PeftTargets, string, boolean][] = [
+  [{ targetModules: "all-linear", excludeModules: ["mlp.up_proj"] }, "model.layers.0.mlp.up_proj", false],
+  [{ targetModules: ["up_proj"], excludeModules: ".*\\.0\\..*" }, "model.layers.0.mlp.up_proj", false],
+  [{ targetModules: ["up_proj"], excludeModules: ".*\\.0\\..*" }, "model.layers.1.mlp.up_proj", true],
+  [LAYERS, "model.layers.0.self_attn.q_proj", false],
+  [LAYERS, "model.layers.1.self_attn.q_proj", true],
+  [LAYERS, "model.layers.11.self_attn.q_proj", false],
+  [LAYERS, "model.layers.0.mlp.up_proj", true],
+  [{ ...LAYERS, layersPattern: ["blocks", "layers"] }, "model.layers.1.self_attn.q_proj", true],
+  [{ ...LAYERS, layersPattern: ["blocks"] }, "model.layers.1.self_attn.q_proj", false],
+];
+for (const [targets, path, expected] of SELECTED) {
+  Deno.test(`isSelected() says ${expected} of ${path} for ${JSON.stringify(targets)}`, () => {
+    assertEquals(isSelected(targets, path), expected);
+  });
+}
+
+Deno.test("targetNames() gives last parts where they name no other module, else whole paths", () => {
+  const all = [...linearModules(MODEL).keys()];
+  const q = all.filter((path) => path.endsWith("q_proj"));
+  assertEquals(targetNames(q, all), ["q_proj"]);
+  assertEquals(targetNames(q.slice(1), all), q.slice(1));
+});
+
+Deno.test("startOf() knows which of PEFT's starts are taken out of the base", () => {
+  assertEquals(
+    [true, false, "olora", "OLoRA", "pissa", "pissa_niter_4", "gaussian", "eva", "orthogonal", "mica"].map(
+      startOf,
+    ),
+    [undefined, undefined, "olora", "olora", "pissa", "pissa", ...Array(4).fill(undefined)],
+  );
+});
+
 const REFUSED: [Record<string, unknown>, string][] = [
   [{ peft_type: "IA3" }, 'found peft_type "IA3", expected "LORA"'],
   [{ bias: "all" }, 'found bias "all", expected "none"'],
@@ -101,6 +136,15 @@ const REFUSED: [Record<string, unknown>, string][] = [
   [{ rank_pattern: { q_proj: 1.5 } }, "found rank_pattern"],
   [{ rank_pattern: { "(": 1 } }, "found rank_pattern"],
   [{ alpha_pattern: [] }, "found alpha_pattern"],
+  [{ lora_bias: true }, "found lora_bias true, expected it unset (not supported)"],
+  [{ bias: "lora_only" }, 'found bias "lora_only", expected "none"'],
+  [{ trainable_token_indices: [3] }, "found trainable_token_indices [3]"],
+  [{ layer_replication: [[0, 2]] }, "found layer_replication [[0,2]]"],
+  [{ exclude_modules: "(" }, 'found exclude_modules "("'],
+  [{ layers_to_transform: [-1] }, "found layers_to_transform [-1]"],
+  [{ layers_pattern: ["("] }, 'found layers_pattern ["("]'],
+  [{ init_lora_weights: "loftq" }, 'found init_lora_weights "loftq", expected true, false, "olora"'],
+  [{ init_lora_weights: "lora_ga" }, 'found init_lora_weights "lora_ga"'],
   [{ init_lora_weights: 3 }, "found init_lora_weights 3"],
 ];
 for (const [change, says] of REFUSED) {
@@ -111,9 +155,34 @@ for (const [change, says] of REFUSED) {
   });
 }
 
-Deno.test("parsePeftConfig() ignores fields that it does not know", () => {
-  assertEquals(parsePeftConfig({ ...peftConfigJson(CONFIG), brand_new: { x: 1 } }, "c"), CONFIG);
-});
+Deno.test("readPeftAdapter() ignores fields that it does not know, and lists them", () =>
+  inFolder(async (folder) => {
+    await writePeftAdapter(folder, sample());
+    const json = { ...peftConfigJson(CONFIG), brand_new: { x: 1 }, peft_version: "9", use_qalora: false };
+    await Deno.writeTextFile(`${folder}/adapter_config.json`, JSON.stringify(json));
+    assertEquals(await readPeftAdapter(folder), { ...sample(), unknownFields: ["brand_new"] });
+  }));
+
+Deno.test("readPeftAdapter() refuses factors of a module that the configuration leaves out", () =>
+  inFolder(async (folder) => {
+    await writePeftAdapter(folder, sample());
+    const json = { ...peftConfigJson(CONFIG), exclude_modules: ["down_proj"], layers_to_transform: 1 };
+    await Deno.writeTextFile(`${folder}/adapter_config.json`, JSON.stringify(json));
+    await assertRejects(
+      () => readPeftAdapter(folder),
+      RangeError,
+      'module model.layers.0.mlp.down_proj is none of its target modules ["q_proj","down_proj"] without ["down_proj"] in layers [1]',
+    );
+  }));
+
+Deno.test("writePeftAdapter() keeps which layers and modules are meant", () =>
+  inFolder(async (folder) => {
+    const config = { ...CONFIG, excludeModules: ["mlp.down_proj"], layers: [1], layersPattern: ["layers"] };
+    const [path, factors] = [...sample().factors].find(([path]) => path.includes("1.self_attn.q_proj"))!;
+    const adapter = { config, factors: new Map([[path, factors]]) };
+    await writePeftAdapter(folder, adapter);
+    assertEquals(await readPeftAdapter(folder), adapter);
+  }));
 
 const Q0 = "base_model.model.model.layers.0.self_attn.q_proj";
 const BROKEN: [string, string, string][] = [

@@ -1,0 +1,74 @@
+"""PEFT as the other side of tests/parity/peft_test.ts: python tests/parity/peft_peer.py TASK_JSON, answers on stdout.
+
+The task: {"ids": [[...]], "write": [case], "read": [case]}. A case to write names a base folder, PEFT's settings, how
+many steps to train, and where to save; one to read names a base folder and an adapter folder. The answer holds the nats
+of each token of ids, by the case's name: for `write` of the model in memory, never saved.
+"""
+
+import json
+import sys
+import warnings
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM
+
+warnings.simplefilter("ignore")
+
+
+def base(folder, dtype="float32"):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
+
+
+@torch.no_grad()
+def nats(model, ids):
+    model.eval()
+    rows = []
+    for row in ids:
+        x = torch.tensor([row])
+        logits = model(input_ids=x).logits[0, :-1].double()
+        rows.append(torch.nn.functional.cross_entropy(logits, x[0, 1:], reduction="none").tolist())
+    return rows
+
+
+def train(model, ids, steps):
+    model.train()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+    for step in range(steps):
+        x = torch.tensor([ids[step % len(ids)]])
+        optimizer.zero_grad()
+        model(input_ids=x, labels=x).loss.backward()
+        optimizer.step()
+
+
+def write(case, ids):
+    torch.manual_seed(3)
+    model = get_peft_model(base(case["base"]), LoraConfig(task_type="CAUSAL_LM", **case["config"]))
+    converted = case.get("converted")
+    if converted:
+        model.save_pretrained(case["out"] + "-start")
+    if case.get("start"):
+        model.save_pretrained(case["out"] + "/start")
+    train(model, ids, case.get("steps", 0))
+    if case.get("dtype"):
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.data = parameter.data.to(getattr(torch, case["dtype"]))
+    start = {"path_initial_model_for_weight_conversion": case["out"] + "-start"} if converted else {}
+    model.save_pretrained(case["out"], **start)
+    if case.get("dtype"):
+        model = model.float()
+    return nats(model, ids)
+
+
+def read(case, ids):
+    return nats(PeftModel.from_pretrained(base(case["base"]), case["adapter"], torch_device="cpu"), ids)
+
+
+task = json.loads(sys.argv[1])
+torch.set_num_threads(1)
+ids = task["ids"]
+print(json.dumps({
+    "write": {case["name"]: write(case, ids) for case in task.get("write", [])},
+    "read": {case["name"]: read(case, ids) for case in task.get("read", [])},
+}))

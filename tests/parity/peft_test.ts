@@ -1,0 +1,232 @@
+/** PEFT itself on the other side: what it writes is read here, what is written here is read there. */
+import { assert } from "@std/assert";
+import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
+import { residualModel, toPlainLora } from "../../lib/adapters/convert.ts";
+import { loadAdapter, saveAdapter, saveModel } from "../../lib/adapters/save.ts";
+import { batches } from "../../lib/datasets/batches.ts";
+import { parseDataset } from "../../lib/datasets/load.ts";
+import { readPeftAdapter, writePeftAdapter } from "../../lib/io/peft.ts";
+import { loadModel } from "../../lib/nn/model.ts";
+import { score } from "../../lib/nn/score.ts";
+import { Trainer } from "../../lib/train/train.ts";
+import { expectClose } from "../helpers/close.ts";
+import { testDevice } from "../helpers/device.ts";
+import { batches as fixtureBatches, expected, fixturePath } from "../helpers/fixtures.ts";
+import { requires } from "../helpers/requires.ts";
+import { askPeft, type PeftMade, type PeftRead } from "./peft_peer.ts";
+
+/** Nats: float32 against float32 on models whose logits are of order 10. */
+const BOUND = 3e-4;
+
+/** What PEFT is asked to write: settings, base and training. */
+const MADE: Record<
+  string,
+  Pick<PeftMade, "config" | "steps" | "converted" | "start" | "dtype"> & { model?: string }
+> = {
+  "lora, untrained": { config: { r: 4 } },
+  "lora, trained, on all linear layers": {
+    config: { r: 4, lora_alpha: 6, target_modules: "all-linear" },
+    steps: 4,
+  },
+  "lora in float16": { config: { r: 4, target_modules: "all-linear" }, steps: 4, dtype: "float16" },
+  "olora in bfloat16": {
+    config: { r: 4, target_modules: "all-linear", init_lora_weights: "olora" },
+    steps: 4,
+    dtype: "bfloat16",
+  },
+  "lora with patterns": {
+    config: {
+      r: 4,
+      target_modules: "all-linear",
+      rank_pattern: { q_proj: 2, "layers.1.mlp.down_proj": 3 },
+      alpha_pattern: { "layers.0.*": 5 },
+    },
+    steps: 4,
+  },
+  "lora in one layer": {
+    config: {
+      r: 2,
+      target_modules: ["q_proj", "up_proj"],
+      layers_to_transform: 1,
+      layers_pattern: "layers",
+    },
+    steps: 4,
+  },
+  "lora by a regular expression": {
+    config: { r: 2, target_modules: ".*\\.0\\..*(q|gate)_proj" },
+    steps: 4,
+  },
+  "lora without some layers": {
+    config: { r: 2, target_modules: "all-linear", exclude_modules: ["mlp.down_proj", "o_proj"] },
+    steps: 4,
+  },
+  "lora from a Gaussian": { config: { r: 4, init_lora_weights: "gaussian" }, steps: 4 },
+  "lora from orthogonal factors": { config: { r: 4, init_lora_weights: "orthogonal" }, steps: 4 },
+  "rslora": { config: { r: 4, use_rslora: true, target_modules: "all-linear" }, steps: 4 },
+  "olora, untrained": { config: { r: 4, target_modules: "all-linear", init_lora_weights: "olora" } },
+  "olora, trained": {
+    config: { r: 4, lora_alpha: 6, target_modules: "all-linear", init_lora_weights: "olora" },
+    steps: 4,
+  },
+  "olora with patterns and rslora's scale": {
+    config: {
+      r: 4,
+      target_modules: "all-linear",
+      init_lora_weights: "OLoRA",
+      use_rslora: true,
+      rank_pattern: { q_proj: 2 },
+      alpha_pattern: { down_proj: 3 },
+    },
+    steps: 4,
+  },
+  "olora, converted": {
+    config: { r: 4, target_modules: "all-linear", init_lora_weights: "olora" },
+    steps: 4,
+    converted: true,
+  },
+  "pissa, untrained": { config: { r: 3, lora_alpha: 2, init_lora_weights: "pissa" } },
+  "pissa, trained": {
+    config: { r: 3, target_modules: "all-linear", init_lora_weights: "pissa", lora_alpha: 5 },
+    steps: 4,
+  },
+  "pissa by iterations": { config: { r: 3, init_lora_weights: "pissa_niter_16" }, steps: 4, start: true },
+  "pissa, converted": { config: { r: 3, init_lora_weights: "pissa" }, steps: 4, converted: true },
+  "mistral": {
+    model: "mistral",
+    config: { r: 2, target_modules: "all-linear", init_lora_weights: "olora" },
+    steps: 4,
+  },
+  "qwen2": {
+    model: "qwen2",
+    config: { r: 2, target_modules: "all-linear", init_lora_weights: "olora" },
+    steps: 4,
+  },
+  "qwen3": { model: "qwen3", config: { r: 2, target_modules: "all-linear" }, steps: 4 },
+  "gemma": {
+    model: "gemma",
+    config: { r: 2, target_modules: "all-linear", init_lora_weights: "olora" },
+    steps: 4,
+  },
+};
+
+const python = requires("python");
+// Every fixture's vocabulary has at least 53 tokens.
+const ids = (await expected("llama_untied")).ids.map((row) => row.map((id) => id % 53));
+
+async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function furthest(x: readonly Float32Array[], y: readonly Float32Array[]): number {
+  return Math.max(...x.flatMap((row, i) => [...row].map((value, j) => Math.abs(value - y[i][j]))));
+}
+
+Deno.test({
+  name: "loadAdapter() gives PEFT's likelihoods for the adapters that PEFT writes",
+  ignore: python.ignore,
+  fn: (t) =>
+    inFolder(async (folder) => {
+      const base = (name: string) => fixturePath(MADE[name].model ?? "llama_untied");
+      const out = (name: string) => `${folder}/${name.replaceAll(/\W+/g, "-")}`;
+      const { write } = await askPeft(python.path, {
+        ids,
+        write: Object.entries(MADE).map(([name, { model: _, ...made }]) => ({
+          name,
+          base: base(name),
+          out: out(name),
+          ...made,
+        })),
+      });
+      const gpu = await testDevice();
+      for (const [name, { steps = 0 }] of Object.entries(MADE)) {
+        await t.step(name, async () => {
+          using model = await loadModel(base(name), { gpu });
+          const before = await score(model, ids);
+          const bytes = gpu.liveBytes;
+          {
+            using _adapter = await loadAdapter(model, out(name));
+            const found = await score(model, ids);
+            found.forEach((row, i) => expectClose(row, write[name][i], BOUND, `row ${i}`));
+            const moved = furthest(found, before);
+            assert(steps ? moved > 1e-2 : moved < BOUND, `moved by ${moved} nats`);
+          }
+          if (gpu.liveBytes !== bytes) throw new Error(`${gpu.liveBytes - bytes} bytes left`);
+        });
+      }
+    }),
+});
+
+/** What is written here: options of `attach`, and the form that is written. */
+const OURS: Record<string, { options: AttachOptions; to?: "lora" | "residual" }> = {
+  "lora": { options: { method: "lora", rank: 4, alpha: 6 } },
+  "rslora": { options: { method: "rslora", rank: 4 } },
+  "olora": { options: { method: "olora", rank: 4, alpha: 6 } },
+  "olora with patterns": {
+    options: { method: "olora", rank: 4, rankPattern: { q_proj: 2 }, alphaPattern: { "layers.1.*": 7 } },
+  },
+  "olora as lora": { options: { method: "olora", rank: 4, alpha: 6 }, to: "lora" },
+  "olora with B frozen as lora": { options: { method: "olora", rank: 4, freeze: "B" }, to: "lora" },
+  "olora with A frozen as lora": { options: { method: "olora", rank: 4, freeze: "A" }, to: "lora" },
+  "olora with patterns as lora": {
+    options: { method: "olora", rank: 4, rankPattern: { q_proj: 2 }, alphaPattern: { "layers.1.*": 7 } },
+    to: "lora",
+  },
+  "olora as residual": { options: { method: "olora", rank: 4, alpha: 6 }, to: "residual" },
+  "olora by pivots": { options: { method: "olora", rank: 4, basis: "pivoted" } },
+  "olora in chosen layers": { options: { method: "olora", rank: 4, targets: ".*\\.1\\..*(q|up)_proj" } },
+  "pissa": { options: { method: "pissa", rank: 3, alpha: 5 } },
+  "pissa as lora": { options: { method: "pissa", rank: 3, alpha: 5 }, to: "lora" },
+  "pissa as residual": { options: { method: "pissa", rank: 3, alpha: 5 }, to: "residual" },
+};
+
+Deno.test({
+  name: "saveAdapter(), toPlainLora() and residualModel() write what PEFT gives the same likelihoods for",
+  ignore: python.ignore,
+  fn: (t) =>
+    inFolder(async (folder) => {
+      const gpu = await testDevice();
+      const base = fixturePath("llama_untied");
+      const data = parseDataset(JSON.stringify({ batches: await fixtureBatches("llama_untied") }), "b.json");
+      const ours: Record<string, Float32Array[]> = {};
+      const read: PeftRead[] = [];
+      using model = await loadModel(base, { gpu });
+      const before = await score(model, ids);
+      for (const [name, { options, to }] of Object.entries(OURS)) {
+        const out = `${folder}/${name.replaceAll(" ", "-")}`;
+        using adapter = await attach(model, { targets: "all-linear", ...options });
+        const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
+        using trainer = new Trainer(adapter, order, { steps: 4, learningRate: 1e-2 });
+        await Array.fromAsync(trainer.run());
+        ours[name] = await score(model, ids);
+        await saveAdapter(adapter, out);
+        if (to === undefined) {
+          read.push({ name, base, adapter: out });
+          continue;
+        }
+        const saved = await readPeftAdapter(out);
+        if (to === "lora") {
+          const start = await readPeftAdapter(`${out}/start`);
+          await writePeftAdapter(`${out}/lora`, toPlainLora(saved, start.factors));
+          read.push({ name, base, adapter: `${out}/lora` });
+        } else {
+          using residual = residualModel(adapter);
+          await saveModel(residual, `${out}/model`);
+          await writePeftAdapter(`${out}/lora`, { ...saved, config: { ...saved.config, init: true } });
+          read.push({ name, base: `${out}/model`, adapter: `${out}/lora` });
+        }
+      }
+      const theirs = (await askPeft(python.path, { ids, read })).read;
+      for (const name of Object.keys(OURS)) {
+        await t.step(name, () => {
+          const moved = furthest(ours[name], before);
+          assert(moved > 1e-2, `moved by ${moved} nats`);
+          theirs[name].forEach((row, i) => expectClose(row, ours[name][i], BOUND, `row ${i}`));
+        });
+      }
+    }),
+});
