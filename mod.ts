@@ -18,6 +18,7 @@ export { type NamedMatrix, requireFinite } from "./lib/linalg/finite.ts";
 export { qr, qrAll, type QrOptions, type QrResult } from "./lib/linalg/qr.ts";
 export { type LanczosOptions, type LargestEigenvalue, largestEigenvalue } from "./lib/linalg/lanczos.ts";
 export { type Svd, svd } from "./lib/linalg/svd.ts";
+export type { DownloadState } from "./lib/io/hub.ts";
 export type { DecoderConfig } from "./lib/io/model_config.ts";
 export type { FamilyName } from "./lib/io/families.ts";
 export type { RopeScaling } from "./lib/io/rope_scaling.ts";

@@ -1,6 +1,7 @@
 import { type ProgressReporter, terminalProgress } from "../display/progress.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { openDevice } from "../gpu/device.ts";
+import type { FetchOptions } from "../io/hub.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import type { Arguments, Option } from "./args.ts";
 
@@ -61,13 +62,31 @@ export async function openGpu(output: Output): Promise<Gpu> {
   return gpu;
 }
 
+/** What `--model` takes, for the help of commands. */
+export const MODEL_HELP =
+  "tiny, tiny:2, tiny:3, a Hugging Face folder, a .gguf file, or hf:org/name[/file.gguf][@revision]";
+
+/** The folder or GGUF file that a model's specification stands for; a download shows on stderr how far it is. */
+export async function findModel(spec: string, options: FetchOptions = {}): Promise<string> {
+  const bar = progressBar();
+  try {
+    return await resolveModel(spec, {
+      onDownload: ({ file, ...state }) => bar.update({ ...state, label: file, unit: "byte" }),
+      onNote: makeOutput(true).note,
+      ...options,
+    });
+  } finally {
+    bar.finish();
+  }
+}
+
 /**
- * Checks that files and the model are there, before a device is opened.
+ * Checks that files and the model are there, before a device is opened; a model on the hub is fetched.
  *
  * @param files Paths; undefined ones are left out.
  */
 export async function checkInputs(model: string, ...files: (string | undefined)[]): Promise<void> {
-  await resolveModel(model);
+  await findModel(model);
   for (const file of files) {
     if (file === undefined) continue;
     await Deno.stat(file).catch((cause) => {

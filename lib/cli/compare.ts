@@ -8,7 +8,15 @@ import { svgFigure } from "../display/svg.ts";
 import { compare as compareMethods } from "../experiments/compare.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { loadModel } from "../nn/model.ts";
-import { checkInputs, type Command, interruption, openGpu, progressBar, StoppedError } from "./command.ts";
+import {
+  checkInputs,
+  type Command,
+  interruption,
+  MODEL_HELP,
+  openGpu,
+  progressBar,
+  StoppedError,
+} from "./command.ts";
 import { targetsOf } from "./train.ts";
 
 /** `olora compare`: each method at its own best rate, fresh seeds, a verdict. */
@@ -16,7 +24,7 @@ export const compare: Command = {
   summary: "each method at its own best rate, fresh seeds, a verdict",
   usage: "--model M --data D --methods olora,lora --budget N [options]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
+    model: { type: "text", value: "M", help: MODEL_HELP },
     data: { type: "text", value: "D", help: ".jsonl, .txt or .json; a tenth is kept for each held-out part" },
     methods: { type: "text", value: "A,B", help: "what is compared; verdicts are about the first" },
     budget: {

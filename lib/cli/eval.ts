@@ -4,14 +4,14 @@ import { encodeLong } from "../datasets/encode.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { score } from "../nn/score.ts";
 import type { Arguments } from "./args.ts";
-import { checkInputs, type Command, openGpu } from "./command.ts";
+import { checkInputs, type Command, MODEL_HELP, openGpu } from "./command.ts";
 
 /** `olora eval`: nats of each token of a text or of rows of ids. */
 export const evaluate: Command = {
   summary: "nats of each token of a text or of rows of token ids",
   usage: "--model M [--adapter DIR] (--text FILE | --ids FILE)",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
+    model: { type: "text", value: "M", help: MODEL_HELP },
     adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
     text: { type: "text", value: "FILE", help: "a text, scored in windows of the model's context" },
     ids: { type: "text", value: "FILE", help: "[[ids], …], one row scored by itself" },

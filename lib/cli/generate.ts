@@ -4,14 +4,14 @@ import { decodeStream } from "../io/tokenizer.ts";
 import { generate as tokensOf } from "../nn/generate.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import type { Arguments } from "./args.ts";
-import { checkInputs, type Command, openGpu } from "./command.ts";
+import { checkInputs, type Command, MODEL_HELP, openGpu } from "./command.ts";
 
 /** `olora generate`: continues a prompt, or answers in a conversation. */
 export const generate: Command = {
   summary: "continue a prompt (printed with it) or answer in a chat",
   usage: "--model M [--adapter DIR] (--prompt P | --chat P) [options]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
+    model: { type: "text", value: "M", help: MODEL_HELP },
     adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
     prompt: {
       type: "text",

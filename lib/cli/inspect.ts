@@ -1,5 +1,4 @@
 import { readTextIfAny } from "../io/json_file.ts";
-import { resolveModel } from "../io/model_folder.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { readPeftAdapter } from "../io/peft.ts";
@@ -8,7 +7,7 @@ import type { TensorInfo } from "../io/safetensors_format.ts";
 import { checkTensors } from "../io/weights.ts";
 import { planMemory } from "../train/memory.ts";
 import { textTable } from "../display/table.ts";
-import type { Command, Output } from "./command.ts";
+import { type Command, findModel, type Output } from "./command.ts";
 
 /** The training whose memory is told. */
 const TRAINING = { method: "olora", rank: 8, batchSize: 8, seqLen: 128 } as const;
@@ -16,7 +15,7 @@ const TRAINING = { method: "olora", rank: 8, batchSize: 8, seqLen: 128 } as cons
 /** `olora inspect`: what a model folder, an adapter folder or a safetensors file holds. */
 export const inspect: Command = {
   summary: "tensors, dtypes, sizes, adapter settings, memory that training needs",
-  usage: "PATH (a model folder or tiny, an adapter folder, or a .safetensors file)",
+  usage: "PATH (a model as --model takes it, an adapter folder, or a .safetensors file)",
   options: {},
   positionals: 1,
 
@@ -27,7 +26,7 @@ export const inspect: Command = {
       return { kind: "safetensors", metadata: file.metadata, ...tensorsOf(file.tensors, output) };
     }
     if (await readTextIfAny(`${path}/adapter_config.json`) !== undefined) return await adapter(path, output);
-    return await model(await resolveModel(path), output);
+    return await model(await findModel(path), output);
   },
 };
 

@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   devices: async () => (await import("./devices.ts")).devices,
   sweep: async () => (await import("./sweep.ts")).sweep,
   compare: async () => (await import("./compare.ts")).compare,
+  fetch: async () => (await import("./fetch.ts")).fetchModel,
 };
 
 /**

@@ -1,6 +1,6 @@
 import { loadAdapter, saveModel } from "../adapters/save.ts";
 import { loadModel } from "../nn/model.ts";
-import { checkInputs, type Command, openGpu } from "./command.ts";
+import { checkInputs, type Command, MODEL_HELP, openGpu } from "./command.ts";
 
 const DTYPES = ["stored", "f32", "f16", "bf16"] as const;
 
@@ -9,7 +9,7 @@ export const merge: Command = {
   summary: "a plain model folder of a model with its adapter",
   usage: "--model M --adapter DIR --out DIR [--dtype D]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
+    model: { type: "text", value: "M", help: MODEL_HELP },
     adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
     out: { type: "text", value: "DIR", help: "folder for the model" },
     dtype: {

@@ -9,7 +9,16 @@ import { appendLine, readJsonl } from "../io/jsonl.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { meanLoss } from "../train/evaluate.ts";
 import { evaluationBatches } from "../train/run.ts";
-import { type Command, interruption, openGpu, type Output, progressBar, StoppedError } from "./command.ts";
+import {
+  type Command,
+  findModel,
+  interruption,
+  MODEL_HELP,
+  openGpu,
+  type Output,
+  progressBar,
+  StoppedError,
+} from "./command.ts";
 import { results, resultsText, writeResults } from "./reproduce_output.ts";
 import { readSweep } from "./sweep.ts";
 
@@ -38,7 +47,7 @@ export const reproduce: Command = {
     model: {
       type: "text",
       value: "M",
-      help: "tiny (default), tiny:2, tiny:3, a Hugging Face folder, or a .gguf file",
+      help: `default tiny; ${MODEL_HELP}`,
     },
     quick: { type: "flag", help: "two minutes on two CPU cores: short runs" },
     all: { type: "flag", help: "runs of full length, whatever they take" },
@@ -50,6 +59,7 @@ export const reproduce: Command = {
     const sweep = await readSweep(CONFIG);
     const committed = await readRows(sweep.rows);
     const runs = bestRuns(sweep, committed, args.text("model"));
+    await findModel(runs[0].model);
     using gpu = await openGpu(output);
     using model = await loadModel(runs[0].model, { gpu });
     const laboratory = new Laboratory(model, sweep.measures);

@@ -83,7 +83,9 @@ export async function sweepOnSlurm(
 
 /** The words that start a task of a sweep with this very Deno, this very kit and the permissions of `deno task olora`. */
 function taskCommand(path: string): string[] {
-  const permissions = ["--allow-read", "--allow-write", "--allow-env=XDG_RUNTIME_DIR,OLORA_ADAPTER"];
+  const env =
+    "XDG_RUNTIME_DIR,OLORA_ADAPTER,HF_HOME,HF_HUB_CACHE,HF_HUB_OFFLINE,HF_ENDPOINT,HF_TOKEN,HOME,USERPROFILE,XDG_CACHE_HOME";
+  const permissions = ["--allow-read", "--allow-write", "--allow-net", `--allow-env=${env}`];
   const main = import.meta.resolve("./main.ts");
   return [Deno.execPath(), "run", "--no-prompt", ...permissions, main, "sweep", path];
 }

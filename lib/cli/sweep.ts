@@ -2,9 +2,10 @@ import { STOPPED } from "../experiments/array.ts";
 import { describeCost } from "../experiments/cost.ts";
 import { parsePart, partFile, readRows } from "../experiments/parts.ts";
 import { describeRun, expand, sweep as makeRuns, type SweepConfig } from "../experiments/sweep.ts";
+import { isHubName } from "../io/hub_name.ts";
 import { readJson } from "../io/json_file.ts";
 import type { Arguments } from "./args.ts";
-import { type Command, interruption, openGpu, progressBar, StoppedError } from "./command.ts";
+import { type Command, findModel, interruption, openGpu, progressBar, StoppedError } from "./command.ts";
 import { SLURM_OPTIONS, sweepOnSlurm } from "./slurm.ts";
 
 /** `olora sweep`: makes all runs of a grid that have no row yet. */
@@ -32,6 +33,7 @@ export const sweep: Command = {
     const config = await readSweep(path);
     const runs = expand(config);
     if (args.flag("slurm")) return await sweepOnSlurm(path, config, runs, args, output);
+    for (const model of new Set(runs.map((run) => run.model))) if (isHubName(model)) await findModel(model);
     using gpu = await openGpu(output);
     using signal = interruption(() => output.note("\nStopping after this update."));
     const bar = progressBar();

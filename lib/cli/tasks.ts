@@ -4,14 +4,14 @@ import { textTable } from "../display/table.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { loadModel } from "../nn/model.ts";
 import { type ChoiceScore, multipleChoice } from "../train/evaluate.ts";
-import { checkInputs, type Command, openGpu } from "./command.ts";
+import { checkInputs, type Command, MODEL_HELP, openGpu } from "./command.ts";
 
 /** `olora tasks`: multiple choice by log-likelihood. */
 export const tasks: Command = {
   summary: "multiple choice by log-likelihood",
   usage: "--model M [--adapter DIR] --tasks a,b [--limit N]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
+    model: { type: "text", value: "M", help: MODEL_HELP },
     adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
     tasks: {
       type: "text",

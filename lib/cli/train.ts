@@ -6,14 +6,22 @@ import { trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import { DivergedError } from "../train/train.ts";
 import type { Arguments } from "./args.ts";
-import { checkInputs, type Command, interruption, openGpu, progressBar, StoppedError } from "./command.ts";
+import {
+  checkInputs,
+  type Command,
+  interruption,
+  MODEL_HELP,
+  openGpu,
+  progressBar,
+  StoppedError,
+} from "./command.ts";
 
 /** `olora train`: fine-tunes a model and writes adapter, metrics.jsonl and, when stopped, a checkpoint. */
 export const train: Command = {
   summary: "fine-tune a model; writes the adapter, metrics.jsonl and checkpoints",
   usage: "--model M --data D --out DIR [options]",
   options: {
-    model: { type: "text", value: "M", help: "tiny, tiny:2, tiny:3, a Hugging Face folder, or a .gguf file" },
+    model: { type: "text", value: "M", help: MODEL_HELP },
     data: { type: "text", value: "D", help: ".jsonl, .txt or .json (see the README)" },
     out: { type: "text", value: "DIR", help: "folder for what is made" },
     method: { type: "text", value: "NAME", help: `${methodNames.join(", ")} (default olora)` },

@@ -13,6 +13,11 @@ export function olora(...words: string[]): Deno.Command {
   return command([], {}, words);
 }
 
+/** The process of `deno task olora …` in an environment of its own. */
+export function oloraWith(env: Record<string, string>, ...words: string[]): Deno.Command {
+  return command([], env, words);
+}
+
 /** The process of `deno task olora-slurm …`. */
 export function oloraSlurm(env: Record<string, string>, ...words: string[]): Deno.Command {
   return command(["--allow-run"], env, words);
@@ -25,7 +30,8 @@ function command(permissions: string[], env: Record<string, string>, words: stri
       "--no-prompt",
       "--allow-read",
       "--allow-write",
-      "--allow-env=XDG_RUNTIME_DIR,OLORA_ADAPTER",
+      "--allow-net",
+      "--allow-env=XDG_RUNTIME_DIR,OLORA_ADAPTER,HF_HOME,HF_HUB_CACHE,HF_HUB_OFFLINE,HF_ENDPOINT,HF_TOKEN,HOME,USERPROFILE,XDG_CACHE_HOME,PIP_INDEX_URL",
       ...permissions,
       "lib/cli/main.ts",
       ...words,
