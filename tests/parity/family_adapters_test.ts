@@ -1,14 +1,40 @@
 import { assertEquals } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
 import { loadAdapter, saveAdapter, saveModel } from "../../lib/adapters/save.ts";
+import { selectTargets } from "../../lib/adapters/targets.ts";
 import { Tape } from "../../lib/autograd/tape.ts";
+import { parseModelConfig } from "../../lib/io/model_config.ts";
 import { readPeftAdapter } from "../../lib/io/peft.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { negativeLogLikelihood, padded, score, uploadBatch } from "../../lib/nn/score.ts";
 import { globalNorm } from "../../lib/reference/adamw.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
+import { referenceData } from "../io/reference_data.ts";
 import { type Expected, fixturePath, readFixture } from "../helpers/fixtures.ts";
+
+const published = referenceData("adapters/opt125m-dpo-lora");
+Deno.test({
+  name: "linearModules() of OPT-125m has the modules of a published adapter, in the shapes of its factors",
+  ignore: published.ignore,
+  async fn() {
+    const config = parseModelConfig({
+      model_type: "opt",
+      vocab_size: 50272,
+      hidden_size: 768,
+      ffn_dim: 3072,
+      num_attention_heads: 12,
+      num_hidden_layers: 12,
+    }, "config.json");
+    const { config: { targetModules }, factors } = await readPeftAdapter(published.path);
+    const targets = selectTargets(config, targetModules);
+    assertEquals(targets.map(({ module }) => module).sort(), [...factors.keys()].sort());
+    for (const { module, out, in: width } of targets) {
+      const { a, b } = factors.get(module)!;
+      assertEquals([a.shape, b.shape], [[16, width], [out, 16]]);
+    }
+  },
+});
 
 /** What the project promises: nats of a token, and of a gradient's norm, relative or of the largest factor's. */
 const [NLL, NORM, OF_LARGEST] = [1e-4, 1e-4, 1e-6];
