@@ -1,5 +1,5 @@
 import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
-import { FAMILIES, type FamilyName } from "./families.ts";
+import { FAMILIES, type Family, type FamilyName } from "./families.ts";
 import { type GgufFile, openGguf } from "./gguf.ts";
 import type { GgufHeader, GgufValue } from "./gguf_format.ts";
 import { llama3Scaling } from "./gguf_rope.ts";
@@ -8,7 +8,7 @@ import type { ModelTensors } from "./model_tensors.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 
 /** Architectures that are read, by GGUF's names: each is the family of that name, and llama with a window is mistral. */
-const ARCHITECTURES: readonly unknown[] = ["llama", "qwen2", "qwen3", "gemma"] satisfies FamilyName[];
+const ARCHITECTURES: readonly unknown[] = ["llama", "qwen2", "qwen3", "gemma", "gpt2"] satisfies FamilyName[];
 
 /** Families whose rows of q and k the converter puts in another order. */
 const IN_TURNS: readonly FamilyName[] = ["llama", "mistral"];
@@ -16,25 +16,35 @@ const IN_TURNS: readonly FamilyName[] = ["llama", "mistral"];
 /** What stretched rotary angles are stored as. */
 const ROPE = "rope_freqs.weight";
 
-/** Names of the tensors, GGUF's and Hugging Face's; those of layer N follow `blk.N.` and `model.layers.N.`. */
-const NAMES: Readonly<Record<string, string>> = {
-  "token_embd": "model.embed_tokens",
-  "output_norm": "model.norm",
-  "output": "lm_head",
-};
-const LAYER_NAMES: Readonly<Record<string, string>> = {
-  "attn_norm": "input_layernorm",
-  "attn_q": "self_attn.q_proj",
-  "attn_k": "self_attn.k_proj",
-  "attn_v": "self_attn.v_proj",
-  "attn_q_norm": "self_attn.q_norm",
-  "attn_k_norm": "self_attn.k_norm",
-  "attn_output": "self_attn.o_proj",
-  "ffn_norm": "post_attention_layernorm",
-  "ffn_gate": "mlp.gate_proj",
-  "ffn_up": "mlp.up_proj",
-  "ffn_down": "mlp.down_proj",
-};
+/** What a family calls the tensors of GGUF's names, outside of its layers and inside, where they follow `blk.N.`. */
+function namesOf(
+  { names }: Family,
+): [outside: ReadonlyMap<string, string>, inside: ReadonlyMap<string, string>] {
+  const [query, key, value] = names.attention;
+  const [up, gate] = [...names.mlp].reverse();
+  const outside: Record<string, string | undefined> = {
+    token_embd: names.embedding,
+    position_embd: names.positions,
+    output_norm: names.norm,
+    output: "lm_head",
+  };
+  const inside: Record<string, string | undefined> = {
+    attn_norm: names.attentionNorm,
+    [key ? "attn_q" : "attn_qkv"]: query,
+    attn_k: key,
+    attn_v: value,
+    attn_q_norm: "self_attn.q_norm",
+    attn_k_norm: "self_attn.k_norm",
+    attn_output: names.attentionOut,
+    ffn_norm: names.mlpNorm,
+    ffn_gate: gate,
+    ffn_up: up,
+    ffn_down: names.mlpOut,
+  };
+  const known = (table: Record<string, string | undefined>) =>
+    new Map(Object.entries(table).filter((row): row is [string, string] => row[1] !== undefined));
+  return [known(outside), known(inside)];
+}
 
 /**
  * What a GGUF file's metadata say of its model, in the form of a config.json.
@@ -60,10 +70,11 @@ export async function openGgufModel(path: string): Promise<ModelTensors> {
   const file = await openGguf(path);
   try {
     const config = await configOf(file);
+    const family = FAMILIES[config.model_type as FamilyName];
     const stored = new Map<string, string>();
     for (const name of file.tensors.keys()) {
       if (name === ROPE) continue;
-      const known = huggingFaceName(name);
+      const known = huggingFaceName(name, family);
       if (stored.has(known)) {
         throw new SyntaxError(`Cannot read ${path}: found both ${name} and ${stored.get(known)}`);
       }
@@ -117,11 +128,12 @@ function halvesApart(tensor: HostTensor, heads: unknown): HostTensor {
 }
 
 /** The name in a Hugging Face file; one that is not known stays, and is refused with the others. */
-function huggingFaceName(name: string): string {
+function huggingFaceName(name: string, family: Family): string {
   const [, layer, part, kind] = /^(?:blk\.(\d+)\.)?(\w+)\.(weight|bias)$/.exec(name) ?? [];
-  const names = layer === undefined ? NAMES : LAYER_NAMES;
-  if (part === undefined || !Object.hasOwn(names, part)) return name;
-  return `${layer === undefined ? "" : `model.layers.${layer}.`}${names[part]}.${kind}`;
+  const [outside, inside] = namesOf(family);
+  const known = (layer === undefined ? outside : inside).get(part);
+  if (known === undefined) return name;
+  return `${layer === undefined ? "" : `${family.names.layers}.${layer}.`}${known}.${kind}`;
 }
 
 async function configOf(file: GgufFile): Promise<JsonObject> {
@@ -147,21 +159,25 @@ function ggufConfigJson({ metadata, tensors }: GgufHeader, path: string): JsonOb
   const scaling = about("rope.scaling.type") ?? "none";
   const window = about("attention.sliding_window");
   const windowed = window !== undefined;
+  const { fields, names } = FAMILIES[architecture as FamilyName];
+  const turned = {
+    num_key_value_heads: about("attention.head_count_kv") ?? heads,
+    head_dim: headWidth,
+    rope_theta: about("rope.freq_base") ?? 10000,
+    rope_scaling: scaling === "none" ? null : { rope_type: scaling },
+    partial_rotary_factor: Number(about("rope.dimension_count") ?? headWidth) / Number(headWidth),
+  };
   return {
     model_type: windowed && architecture === "llama" ? "mistral" : architecture,
     ...(windowed && { sliding_window: window, use_sliding_window: architecture !== "llama" }),
     vocab_size: about("vocab_size") ?? (metadata.get("tokenizer.ggml.tokens") as ArrayLike<unknown>)?.length,
-    hidden_size: width,
-    num_hidden_layers: about("block_count"),
-    num_attention_heads: heads,
-    num_key_value_heads: about("attention.head_count_kv") ?? heads,
-    head_dim: headWidth,
-    intermediate_size: about("feed_forward_length"),
-    max_position_embeddings: about("context_length"),
-    rms_norm_eps: about("attention.layer_norm_rms_epsilon"),
-    rope_theta: about("rope.freq_base") ?? 10000,
-    rope_scaling: scaling === "none" ? null : { rope_type: scaling },
-    partial_rotary_factor: Number(about("rope.dimension_count") ?? headWidth) / Number(headWidth),
+    [fields.width]: width,
+    [fields.layers]: about("block_count"),
+    [fields.heads]: heads,
+    [fields.mlpWidth]: about("feed_forward_length"),
+    [fields.context]: about("context_length"),
+    [fields.normEps!]: about("attention.layer_norm_rms_epsilon") ?? about("attention.layer_norm_epsilon"),
+    ...(!names.positions && turned),
     tie_word_embeddings: !tensors.has("output.weight"),
     bos_token_id: id("bos") ?? null,
     eos_token_id: [...new Set([id("eos"), id("eot")])].filter((found) => found !== undefined),

@@ -69,7 +69,7 @@ export interface LoadOptions {
 /**
  * Loads a decoder: `"tiny"` (embedded), `"hf:org/name@revision"` (from the Hugging Face hub, by way of its cache on this
  * machine; also one GGUF file, `"hf:org/name/file.gguf"`), a Hugging Face folder with `config.json`, `model.safetensors` (or its
- * shards) and `tokenizer.json`, or a GGUF file of architecture llama, qwen2, qwen3 or gemma. Tensors are read one at a
+ * shards) and `tokenizer.json`, or a GGUF file of architecture llama, qwen2, qwen3, gemma or gpt2. Tensors are read one at a
  * time; matrices stay in the type or the blocks they are stored in.
  *
  * @throws {RangeError} If the architecture is unknown, or a tensor is missing, unexpected or of a wrong shape.
