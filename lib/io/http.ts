@@ -149,9 +149,27 @@ export async function persist<T>(
   }
 }
 
-/** All bytes of an answer. */
-export async function bytesOf(answer: Answer): Promise<Uint8Array<ArrayBuffer>> {
-  return new Uint8Array(await new Blob(await Array.fromAsync(answer.chunks())).arrayBuffer());
+/** Bytes of a list of files at most: a page of a thousand takes less than one of them. */
+const MOST_BYTES = 1 << 24;
+
+/**
+ * All bytes of an answer that is to be read as a whole.
+ *
+ * @throws {Deno.errors.InvalidData} If there are more than 16 MiB of them.
+ */
+export async function bytesOf(answer: Answer, what: string): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for await (const chunk of answer.chunks()) {
+    parts.push(chunk);
+    length += chunk.length;
+    if (length > MOST_BYTES) {
+      throw new Deno.errors.InvalidData(
+        `Cannot fetch ${what}: found more than ${MOST_BYTES} bytes of a list`,
+      );
+    }
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 /** Ends a request that has been silent for too long. */

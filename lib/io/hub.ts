@@ -149,7 +149,7 @@ class Hub {
       const asked = this.#asked(String(url), this.#spec);
       return await persist(asked.what, patience, async () => {
         const answer = await ask(asked, patience);
-        return new Response(await bytesOf(answer), { headers: answer.headers });
+        return new Response(await bytesOf(answer, asked.what), { headers: answer.headers });
       });
     };
   }

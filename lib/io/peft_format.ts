@@ -1,4 +1,5 @@
 import type { HostTensor } from "../core/host_tensor.ts";
+import { isHubName, parseHubName } from "./hub_name.ts";
 import type { JsonObject } from "./json_file.ts";
 import { isSelected, type PeftTargets } from "./peft_targets.ts";
 
@@ -157,11 +158,17 @@ export function unknownPeftFields(json: JsonObject): string[] {
   return Object.keys(json).filter((field) => !KNOWN.includes(field) && !UNSUPPORTED.includes(field));
 }
 
-/** The content of the adapter_config.json that PEFT reads as `config`: its core set of fields. */
+/**
+ * The content of the adapter_config.json that PEFT reads as `config`: its core set of fields. A base on the hub gets the
+ * name and revision that Python knows it by.
+ */
 export function peftConfigJson(config: PeftConfig): JsonObject {
+  const hub = config.baseModel !== undefined && isHubName(config.baseModel)
+    ? parseHubName(config.baseModel)
+    : undefined;
   return {
     alpha_pattern: config.alphaPattern,
-    base_model_name_or_path: config.baseModel ?? null,
+    base_model_name_or_path: hub?.repo ?? config.baseModel ?? null,
     bias: "none",
     ...(config.excludeModules && { exclude_modules: config.excludeModules }),
     fan_in_fan_out: false,
@@ -175,6 +182,7 @@ export function peftConfigJson(config: PeftConfig): JsonObject {
     peft_type: "LORA",
     r: config.rank,
     rank_pattern: config.rankPattern,
+    ...(hub && { revision: hub.revision }),
     target_modules: config.targetModules,
     task_type: "CAUSAL_LM",
     use_dora: false,

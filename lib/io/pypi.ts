@@ -72,7 +72,7 @@ async function wheelAddress(
   const headers = { accept: "application/vnd.pypi.simple.v1+json, text/html;q=0.5" };
   const asked = { url: page, what: `${project} of ${new URL(page).host}`, headers, authorization };
   const text = await persist(asked.what, patience, async () => {
-    return new TextDecoder().decode(await bytesOf(await ask(asked, patience)));
+    return new TextDecoder().decode(await bytesOf(await ask(asked, patience), asked.what));
   });
   const link = text.trimStart().startsWith("{")
     ? (JSON.parse(text) as { files: { filename: string; url: string }[] }).files

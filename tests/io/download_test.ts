@@ -173,7 +173,9 @@ Deno.test("ask() follows ten redirects, and none to no address", async () => {
     },
   });
   const get = async (path: string) =>
-    new TextDecoder().decode(await bytesOf(await ask({ url: hub.endpoint + path, what: "x" }, PATIENCE)));
+    new TextDecoder().decode(
+      await bytesOf(await ask({ url: hub.endpoint + path, what: "x" }, PATIENCE), "x"),
+    );
   assertEquals(await get("/start"), "end");
   left = 99;
   await assertRejects(() => get("/start"), Deno.errors.Http, "more than 10 redirects");

@@ -112,6 +112,16 @@ Deno.test("targetNames() gives last parts where they name no other module, else 
   assertEquals(targetNames(q.slice(1), all), q.slice(1));
 });
 
+Deno.test("peftConfigJson() names a base on the hub as Python does", () => {
+  const named = (baseModel: string | undefined) => {
+    const { base_model_name_or_path, revision } = peftConfigJson({ ...CONFIG, baseModel });
+    return [base_model_name_or_path, revision];
+  };
+  assertEquals(named("hf:org/name@refs/pr/1"), ["org/name", "refs/pr/1"]);
+  assertEquals(named("hf:org/name/a.gguf"), ["org/name", "main"]);
+  assertEquals([named("tiny"), named(undefined)], [["tiny", undefined], [null, undefined]]);
+});
+
 Deno.test("startOf() knows which of PEFT's starts are taken out of the base", () => {
   assertEquals(
     [true, false, "olora", "OLoRA", "pissa", "pissa_niter_4", "gaussian", "eva", "orthogonal", "mica"].map(
