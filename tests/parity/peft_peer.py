@@ -65,10 +65,14 @@ def read(case, ids):
     return nats(PeftModel.from_pretrained(base(case["base"]), case["adapter"], torch_device="cpu"), ids)
 
 
-task = json.loads(sys.argv[1])
-torch.set_num_threads(1)
-ids = task["ids"]
-print(json.dumps({
-    "write": {case["name"]: write(case, ids) for case in task.get("write", [])},
-    "read": {case["name"]: read(case, ids) for case in task.get("read", [])},
-}))
+def main(task):
+    torch.set_num_threads(1)
+    ids = task["ids"]
+    print(json.dumps({
+        "write": {case["name"]: write(case, ids) for case in task.get("write", [])},
+        "read": {case["name"]: read(case, ids) for case in task.get("read", [])},
+    }))
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
