@@ -1,7 +1,7 @@
 import { blockSize, byteWidth } from "../core/dtype.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
 import { Rng } from "../core/rng.ts";
-import { FAMILIES, type ModuleNames } from "../io/families.ts";
+import { FAMILIES, type FamilyName, type ModuleNames } from "../io/families.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
 
 /**
@@ -9,8 +9,8 @@ import type { DecoderConfig } from "../io/model_config.ts";
  * function as it is, to rounding.
  */
 export interface Permutations {
-  /** Names of the family's modules. */
-  readonly names: ModuleNames;
+  /** Whose names the weights have. */
+  readonly family: FamilyName;
   /** Channels of the residual stream: norms and matrices do not care about their order. */
   readonly width: readonly number[];
   /** For each layer, orders of the axes inside it. */
@@ -42,7 +42,7 @@ export function randomPermutations(config: DecoderConfig, seed: number): Permuta
     new Rng(seed, `permute ${stream}`).shuffle([...Array(n).keys()]);
   const perGroup = heads / keyValueHeads;
   return {
-    names: FAMILIES[config.family].names,
+    family: config.family,
     width: shuffled(width, "width"),
     layers: Array.from({ length: layers }, (_, layer) => {
       const groups = shuffled(keyValueHeads, `${layer} groups`);
@@ -71,7 +71,8 @@ export function randomPermutations(config: DecoderConfig, seed: number): Permuta
  * @throws {TypeError} If columns would have to leave the block they are stored in.
  */
 export function permuteWeight(name: string, tensor: HostTensor, orders: Permutations): HostTensor {
-  const { width, layers, names } = orders;
+  const { width, layers } = orders;
+  const { names } = FAMILIES[orders.family];
   // Norms of heads act on channels that stay where they are.
   if (/\.[qk]_norm\.weight$/.test(name)) return tensor;
   const [, layer, module] = /\.(\d+)\.(.+)\.(?:weight|bias)$/.exec(name) ?? [];
