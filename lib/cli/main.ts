@@ -75,6 +75,7 @@ async function help(): Promise<string> {
     "",
     "olora <command> --help lists a command's options. Exit code 1 comes with one line `error: …`.",
     "OLORA_ADAPTER=software|hardware|<name> chooses the GPU.",
+    "HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE say of hf: models what they say in Python.",
   ].join("\n");
 }
 

@@ -89,7 +89,7 @@ export function isCommit(revision: string): boolean {
 async function link(blob: string, place: string, up: string): Promise<void> {
   await Deno.remove(place).catch(() => {});
   try {
-    await Deno.symlink(`${up}blobs/${blob.slice(blob.lastIndexOf("/") + 1)}`, place);
+    await Deno.symlink(`${up}blobs/${blob.slice(blob.lastIndexOf("/") + 1)}`, place, { type: "file" });
   } catch {
     const aside = `${place}.${crypto.randomUUID().slice(0, 8)}.tmp`;
     await Deno.copyFile(blob, aside);

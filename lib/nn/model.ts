@@ -74,6 +74,10 @@ export interface LoadOptions {
  *
  * @throws {RangeError} If the architecture is unknown, or a tensor is missing, unexpected or of a wrong shape.
  * @throws {SyntaxError} If a file is malformed.
+ * @throws {Deno.errors.NotFound} If there is no such folder, file, model on the hub or revision of it.
+ * @throws {Deno.errors.PermissionDenied} If the hub wants a token (`HF_TOKEN`) that may read the model.
+ * @throws {Deno.errors.InvalidData} If a file from the hub has other bytes than its list says.
+ * @throws {Deno.errors.NotConnected | Deno.errors.Http} If the hub cannot be reached or refuses.
  *
  * @example Usage
  * ```ts ignore

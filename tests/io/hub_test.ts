@@ -229,6 +229,18 @@ Deno.test("fetchFromHub() refuses answers that are not a hub's", () =>
     }
   }));
 
+Deno.test("fetchFromHub() does not read a listing without end", () =>
+  inFolder(async (cache) => {
+    const endless = new ReadableStream({ pull: (to) => to.enqueue(new Uint8Array(1 << 20).fill(32)) });
+    await using hub = await startHub({ files: {}, instead: () => new Response(endless) });
+    const settings = await settingsOf(hub, cache);
+    await assertRejects(
+      () => fetchFromHub(`hf:${REPO}`, { settings }),
+      Deno.errors.InvalidData,
+      "found more than 16777216 bytes of a list",
+    );
+  }));
+
 Deno.test("fetchFromHub() asks nothing of the network offline, and uses a whole model where the hub is out of reach", () =>
   inFolder(async (cache) => {
     const hub = await startHub({ files: SHARDS });
