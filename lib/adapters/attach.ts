@@ -40,7 +40,8 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
     w: model.weights.get(`${target.module}.weight`)!,
   }));
   const settings = targets.map((target) => settingsOf(config, target));
-  checkRanks(settings, targets);
+  // Factors that are given may be of any rank: a plain LoRA made of an olora has twice its.
+  if (!options.init) checkRanks(settings, targets);
   const { gpu } = model;
   if (method.startsAtZero || options.init) await requireFinite(gpu, "adapt", named(targets));
   const factors = options.init

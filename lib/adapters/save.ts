@@ -1,19 +1,16 @@
 import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { modelConfigJson } from "../io/model_config.ts";
-import { writeFileAtomic } from "../io/atomic.ts";
 import { readTextIfAny } from "../io/json_file.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
 import { moduleRank, moduleScale, type PeftConfig, type PeftFactors, startOf } from "../io/peft_format.ts";
 import { targetNames } from "../io/peft_targets.ts";
-import { writeSafetensors } from "../io/safetensors.ts";
-import { asStored, isConv1d } from "../io/stored_form.ts";
-import { embeddingName, expectedTensors, linearModules } from "../io/weights.ts";
+import { isConv1d } from "../io/stored_form.ts";
+import { linearModules } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
-import { effectiveWeight } from "../ops/effective_weight.ts";
 import type { Adapter } from "./adapter.ts";
 import { attach, type AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
+import { saveModel } from "./save_model.ts";
 
 /**
  * Writes `adapter` to a folder that PEFT's `PeftModel.from_pretrained` loads on the same base.
@@ -26,7 +23,7 @@ import { toPlainLora } from "./convert.ts";
  */
 export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
   const { model, config, branches } = adapter;
-  if (config.method === "full") return await saveModel(model, folder);
+  if (config.method === "full") return void await saveModel(model, folder);
   const transposed = config.method === "olora" &&
     [...branches.keys()].some((path) => isConv1d(`${path}.weight`));
   const expanded = transposed || (config.basis !== undefined && config.basis !== "first");
@@ -105,42 +102,6 @@ function plainAlphas(
     moduleScale(config, module) * moduleRank(config, module),
   ]);
   return { alpha: config.alpha * Math.sqrt(config.rank), alphaPattern: Object.fromEntries(alphas) };
-}
-
-/**
- * Writes a plain model folder of the function that the model has now: with the weights that "full" trains, or with the
- * branches of an adapter merged into theirs, W + s (B A − B₀ A₀); and the files of its tokenizer.
- *
- * @param dtype What weights are rounded to; "stored" is what the base's matrices are stored as.
- */
-export async function saveModel(
-  model: Model,
-  folder: string,
-  dtype: "f32" | "f16" | "bf16" | "stored" = "f32",
-): Promise<void> {
-  const { gpu, changes } = model;
-  const stored = model.weights.get(embeddingName(model.config))!.dtype as "f32" | "f16" | "bf16";
-  const rounded = dtype === "stored" ? stored : dtype;
-  const tensors = new Map<string, HostTensor>();
-  for (const [name, shape] of expectedTensors(model.config)) {
-    const weight = changes?.weight(name)?.value ?? model.weights.get(name)!;
-    const branch = changes?.branch(name.replace(/\.weight$/, ""));
-    using merged = branch && effectiveWeight(gpu, weight, {
-      scale: branch.scale,
-      trained: { a: branch.a.value, b: branch.b.value },
-      ...(branch.start && { start: branch.start }),
-    });
-    tensors.set(name, asStored(name, hostTensor(shape, await gpu.read(merged ?? weight), rounded)));
-  }
-  for (const name of ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]) {
-    const text = await readTextIfAny(`${model.source.folder}/${name}`);
-    if (text !== undefined) await writeFileAtomic(`${folder}/${name}`, text);
-  }
-  await writeSafetensors(`${folder}/model.safetensors`, tensors, { format: "pt" });
-  await writeFileAtomic(
-    `${folder}/config.json`,
-    JSON.stringify(modelConfigJson(model.config, rounded), null, 2) + "\n",
-  );
 }
 
 async function download(model: Model, tensor: Tensor): Promise<HostTensor> {

@@ -1,5 +1,6 @@
 import { residualModel, toPlainLora } from "../adapters/convert.ts";
-import { loadAdapter, saveModel } from "../adapters/save.ts";
+import { loadAdapter } from "../adapters/save.ts";
+import { saveModel } from "../adapters/save_model.ts";
 import { hostTensor } from "../core/host_tensor.ts";
 import { readTextIfAny } from "../io/json_file.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";

@@ -1,4 +1,5 @@
-import { loadAdapter, saveModel } from "../adapters/save.ts";
+import { loadAdapter } from "../adapters/save.ts";
+import { saveModel } from "../adapters/save_model.ts";
 import { loadModel } from "../nn/model.ts";
 import { checkInputs, type Command, MODEL_HELP, openGpu } from "./command.ts";
 
@@ -15,7 +16,7 @@ export const merge: Command = {
     dtype: {
       type: "text",
       value: "D",
-      help: "f32, f16, bf16, or stored: as the model's matrices are (default)",
+      help: "f32, f16, bf16, or stored: as the model's matrices are (default; not for a quantised one)",
     },
   },
 
@@ -29,8 +30,14 @@ export const merge: Command = {
     using gpu = await openGpu(output);
     using model = await loadModel(name, { gpu });
     using adapter = await loadAdapter(model, folder);
-    await saveModel(model, out, dtype);
-    output.say(`Merged ${adapter.branches.size} layers; wrote ${out}`);
-    return { device: gpu.info.name, software: gpu.info.isSoftware, out, layers: adapter.branches.size };
+    const { dtype: rounded, lost } = await saveModel(model, out, dtype);
+    const layers = adapter.branches.size;
+    output.say(`Merged ${layers} layers in ${rounded}; wrote ${out}`);
+    if (lost.length) {
+      output.say(
+        `Rounding to ${rounded} took the whole change away in ${lost.length} of them: ${lost.join(", ")}`,
+      );
+    }
+    return { device: gpu.info.name, software: gpu.info.isSoftware, out, dtype: rounded, layers, lost };
   },
 };

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
-import { saveModel } from "../../lib/adapters/save.ts";
+import { saveModel } from "../../lib/adapters/save_model.ts";
 import { selectTargets } from "../../lib/adapters/targets.ts";
 import { readModelConfig } from "../../lib/io/model_config.ts";
 import { generate } from "../../lib/nn/generate.ts";

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
-import { loadAdapter, saveAdapter, saveModel } from "../../lib/adapters/save.ts";
+import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
+import { saveModel } from "../../lib/adapters/save_model.ts";
 import { selectTargets } from "../../lib/adapters/targets.ts";
 import { Tape } from "../../lib/autograd/tape.ts";
 import { parseModelConfig } from "../../lib/io/model_config.ts";

@@ -1,8 +1,8 @@
 """PEFT as the other side of tests/parity/peft_test.ts: python tests/parity/peft_peer.py TASK_JSON, answers on stdout.
 
 The task: {"ids": [[...]], "write": [case], "read": [case]}. A case to write names a base folder, PEFT's settings, how
-many steps to train, and where to save; one to read names a base folder and an adapter folder. The answer holds the nats
-of each token of ids, by the case's name: for `write` of the model in memory, never saved.
+many steps to train, and where to save; one to read names a base folder and an
+adapter folder, or none to ask transformers for the base alone. The answer holds the nats of each token of ids, by the case's name: for `write` of the model in memory, never saved.
 """
 
 import json
@@ -62,7 +62,10 @@ def write(case, ids):
 
 
 def read(case, ids):
-    return nats(PeftModel.from_pretrained(base(case["base"]), case["adapter"], torch_device="cpu"), ids)
+    model = base(case["base"])
+    if case.get("adapter"):
+        model = PeftModel.from_pretrained(model, case["adapter"], torch_device="cpu")
+    return nats(model, ids)
 
 
 def main(task):

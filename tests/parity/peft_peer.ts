@@ -18,11 +18,11 @@ export interface PeftMade {
   dtype?: "float16" | "bfloat16";
 }
 
-/** An adapter for PEFT to load. */
+/** An adapter for PEFT to load, or a model alone for transformers. */
 export interface PeftRead {
   name: string;
   base: string;
-  adapter: string;
+  adapter?: string;
 }
 
 /** Nats of each token by the name of the case. */

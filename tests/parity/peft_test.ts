@@ -2,7 +2,8 @@
 import { assert } from "@std/assert";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import { residualModel, toPlainLora } from "../../lib/adapters/convert.ts";
-import { loadAdapter, saveAdapter, saveModel } from "../../lib/adapters/save.ts";
+import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
+import { saveModel } from "../../lib/adapters/save_model.ts";
 import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
 import { readPeftAdapter, writePeftAdapter } from "../../lib/io/peft.ts";
@@ -162,7 +163,7 @@ Deno.test({
 });
 
 /** What is written here: options of `attach`, and the form that is written. */
-const OURS: Record<string, { options: AttachOptions; to?: "lora" | "residual" }> = {
+const OURS: Record<string, { options: AttachOptions; to?: "lora" | "residual" | "merged" }> = {
   "lora": { options: { method: "lora", rank: 4, alpha: 6 } },
   "rslora": { options: { method: "rslora", rank: 4 } },
   "olora": { options: { method: "olora", rank: 4, alpha: 6 } },
@@ -177,6 +178,8 @@ const OURS: Record<string, { options: AttachOptions; to?: "lora" | "residual" }>
     to: "lora",
   },
   "olora as residual": { options: { method: "olora", rank: 4, alpha: 6 }, to: "residual" },
+  "olora, merged": { options: { method: "olora", rank: 4, alpha: 6 }, to: "merged" },
+  "full": { options: { method: "full" }, to: "merged" },
   "olora by pivots": { options: { method: "olora", rank: 4, basis: "pivoted" } },
   "olora in chosen layers": { options: { method: "olora", rank: 4, targets: ".*\\.1\\..*(q|up)_proj" } },
   "pissa": { options: { method: "pissa", rank: 3, alpha: 5 } },
@@ -185,7 +188,8 @@ const OURS: Record<string, { options: AttachOptions; to?: "lora" | "residual" }>
 };
 
 Deno.test({
-  name: "saveAdapter(), toPlainLora() and residualModel() write what PEFT gives the same likelihoods for",
+  name:
+    "saveAdapter(), toPlainLora(), residualModel() and saveModel() write what PEFT and transformers give the same likelihoods for",
   ignore: python.ignore,
   fn: (t) =>
     inFolder(async (folder) => {
@@ -198,11 +202,19 @@ Deno.test({
       const before = await score(model, ids);
       for (const [name, { options, to }] of Object.entries(OURS)) {
         const out = `${folder}/${name.replaceAll(" ", "-")}`;
-        using adapter = await attach(model, { targets: "all-linear", ...options });
+        using adapter = await attach(model, {
+          ...(to !== "merged" && { targets: "all-linear" }),
+          ...options,
+        });
         const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
         using trainer = new Trainer(adapter, order, { steps: 4, learningRate: 1e-2 });
         await Array.fromAsync(trainer.run());
         ours[name] = await score(model, ids);
+        if (to === "merged") {
+          await saveModel(model, out);
+          read.push({ name, base: out });
+          continue;
+        }
         await saveAdapter(adapter, out);
         if (to === undefined) {
           read.push({ name, base, adapter: out });

@@ -1,0 +1,87 @@
+import { hostTensor } from "../core/host_tensor.ts";
+import type { PeftFactors } from "../io/peft_format.ts";
+import { linearModules } from "../io/weights.ts";
+import type { Adapter, AdapterBranch } from "./adapter.ts";
+import { attach } from "./attach.ts";
+
+/**
+ * A new adapter that changes each weight by Σ wᵢ dWᵢ, the weighted sum of what `adapters` change, attached in place of
+ * what is; with weights of 1 they are stacked. None of them is touched, and the new one keeps nothing of theirs.
+ *
+ * It is a plain LoRA whose factors are theirs side by side, so its rank is the sum of their ranks; an adapter that
+ * starts away from zero counts for 2 r, as B A − B₀ A₀ = (B − B₀) A + B₀ (A − A₀), which is zero before it is trained.
+ * The scales are in B, and its own is 1.
+ *
+ * Source: `add_weighted_adapter` of huggingface/peft with `combination_type="cat"`; the terms of the starts are our own.
+ *
+ * @param adapters On one model; a layer that only some of them adapt gets the sum of those.
+ * @param weights wᵢ, dimensionless, one for each adapter; default all 1.
+ * @throws {RangeError} If there are none, they are of several models, one is full fine-tuning, or a weight is no number.
+ */
+export async function combine(
+  adapters: readonly Adapter[],
+  weights: readonly number[] = adapters.map(() => 1),
+): Promise<Adapter> {
+  const fail = (found: string, expected: string): never => {
+    throw new RangeError(`Cannot combine ${found}: expected ${expected}`);
+  };
+  if (!adapters.length) fail("no adapters", "at least one");
+  const [{ model }] = adapters;
+  if (weights.length !== adapters.length || !weights.every(Number.isFinite)) {
+    fail(`${adapters.length} adapters with weights ${JSON.stringify(weights)}`, "one number for each");
+  }
+  if (adapters.some((adapter) => adapter.model !== model)) fail("adapters of several models", "one model");
+  if (adapters.some(({ branches }) => !branches.size)) fail("full fine-tuning", "low-rank adapters");
+  const factors = new Map<string, PeftFactors>();
+  const ranks: Record<string, number> = {};
+  for (const [module, shape] of linearModules(model.config)) {
+    const parts: { a: Float32Array; b: Float32Array; rank: number }[] = [];
+    for (const [i, adapter] of adapters.entries()) {
+      const branch = adapter.branches.get(module);
+      if (branch) parts.push(...await partsOf(adapter, branch, weights[i]));
+    }
+    if (!parts.length) continue;
+    const rank = parts.reduce((sum, part) => sum + part.rank, 0);
+    ranks[module.replaceAll(".", "\\.")] = rank;
+    factors.set(module, {
+      a: hostTensor([rank, shape.in], parts.flatMap(({ a }) => [...a])),
+      b: hostTensor([shape.out, rank], sideBySide(parts, shape.out)),
+    });
+  }
+  const rank = Math.max(...Object.values(ranks));
+  const others = Object.fromEntries(Object.entries(ranks).filter(([, found]) => found !== rank));
+  return await attach(model, {
+    method: "lora",
+    rank,
+    targets: [...factors.keys()],
+    ...(Object.keys(others).length && { rankPattern: others, alphaPattern: others }),
+    init: factors,
+  });
+}
+
+/** w s dW as one product, or as two where the branch starts away from zero. */
+async function partsOf({ model: { gpu } }: Adapter, branch: AdapterBranch, weight: number) {
+  const [a, b] = [await gpu.read(branch.a.value), await gpu.read(branch.b.value)];
+  const [rank] = branch.a.value.shape;
+  const scaled = (x: Float32Array) => x.map((value) => weight * branch.scale * value);
+  if (!branch.start) return [{ a, b: scaled(b), rank }];
+  const [a0, b0] = [await gpu.read(branch.start.a), await gpu.read(branch.start.b)];
+  return [
+    { a, b: scaled(b.map((value, i) => value - b0[i])), rank },
+    { a: a.map((value, i) => value - a0[i]), b: scaled(b0), rank },
+  ];
+}
+
+/** The matrices b, `[out, rank]` each, as one with their columns in turn. */
+function sideBySide(parts: readonly { b: Float32Array; rank: number }[], out: number): Float32Array {
+  const width = parts.reduce((sum, { rank }) => sum + rank, 0);
+  const joined = new Float32Array(out * width);
+  for (let i = 0; i < out; i++) {
+    let at = i * width;
+    for (const { b, rank } of parts) {
+      joined.set(b.subarray(i * rank, (i + 1) * rank), at);
+      at += rank;
+    }
+  }
+  return joined;
+}

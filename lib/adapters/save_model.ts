@@ -1,0 +1,123 @@
+import { isBlockDType } from "../core/dtype.ts";
+import { type HostTensor, hostTensor } from "../core/host_tensor.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { isGguf } from "../io/gguf.ts";
+import { readGgufTokenizer } from "../io/gguf_tokenizer.ts";
+import { readTextIfAny } from "../io/json_file.ts";
+import { modelConfigJson } from "../io/model_config.ts";
+import { writeSafetensors } from "../io/safetensors.ts";
+import { asStored } from "../io/stored_form.ts";
+import { embeddingName, expectedTensors } from "../io/weights.ts";
+import type { Branch } from "../nn/decoder.ts";
+import type { Model } from "../nn/model.ts";
+import { effectiveWeight, type LowRank } from "../ops/effective_weight.ts";
+
+/** What weights are rounded to when a model is written. */
+export type SavedDType = "f32" | "f16" | "bf16";
+
+/** What a merge came to. */
+export interface MergeReport {
+  /** What the weights were rounded to. */
+  readonly dtype: SavedDType;
+  /** Layers whose whole change dW the rounding took away: what is written there is the base, rounded. */
+  readonly lost: readonly string[];
+}
+
+/**
+ * Writes a plain model folder of the function that the model has now: with the weights that "full" trains, or with the
+ * branches of an adapter merged into theirs, W + s (B A − B₀ A₀); and the files of its tokenizer, which for a GGUF file
+ * are made of its metadata. W is widened and the sum made in f32, and rounded once.
+ *
+ * @param dtype What weights are rounded to; "stored" is what the base's matrices are stored as.
+ * @returns What rounding did to the adapter.
+ * @throws {RangeError} If `dtype` is "stored" and the base is stored in blocks.
+ */
+export async function saveModel(
+  model: Model,
+  folder: string,
+  dtype: SavedDType | "stored" = "f32",
+): Promise<MergeReport> {
+  const { gpu, changes } = model;
+  const rounded = dtype === "stored" ? storedDType(model) : dtype;
+  const tensors = new Map<string, HostTensor>();
+  const lost: string[] = [];
+  for (const [name, shape] of expectedTensors(model.config)) {
+    const weight = changes?.weight(name)?.value ?? model.weights.get(name)!;
+    const module = name.replace(/\.weight$/, "");
+    const branch = changes?.branch(module);
+    using merged = branch && effectiveWeight(gpu, weight, lowRank(branch));
+    const tensor = hostTensor(shape, await gpu.read(merged ?? weight), rounded);
+    tensors.set(name, asStored(name, tensor));
+    if (!branch) continue;
+    const before = hostTensor(shape, await gpu.read(weight), rounded);
+    const isBase = before.bytes.every((byte, i) => byte === tensor.bytes[i]);
+    if (isBase && await changesAnything(model, branch)) lost.push(module);
+  }
+  await saveTokenizer(model, folder);
+  await writeSafetensors(`${folder}/model.safetensors`, tensors, { format: "pt" });
+  await writeFileAtomic(
+    `${folder}/config.json`,
+    JSON.stringify(modelConfigJson(model.config, rounded), null, 2) + "\n",
+  );
+  return { dtype: rounded, lost };
+}
+
+/** The type that the base's matrices have in common with its embedding. */
+function storedDType({ config, weights }: Model): SavedDType {
+  const blocks = [...weights.values()].find(({ dtype }) => isBlockDType(dtype));
+  if (blocks) {
+    throw new RangeError(
+      `Cannot merge into ${blocks.dtype}: the base is quantised, expected one of f32, f16 and bf16 to be chosen`,
+    );
+  }
+  return weights.get(embeddingName(config))!.dtype as SavedDType;
+}
+
+function lowRank({ scale, a, b, start }: Branch): LowRank {
+  return { scale, trained: { a: a.value, b: b.value }, ...(start && { start }) };
+}
+
+/** Whether dW, which is made on a base of zeros, has an entry that is not zero. */
+async function changesAnything({ gpu }: Model, branch: Branch): Promise<boolean> {
+  using zero = gpu.keep(gpu.tensor([branch.b.value.shape[0], branch.a.value.shape[1]]));
+  gpu.clear(zero);
+  using change = effectiveWeight(gpu, zero, lowRank(branch));
+  return (await gpu.read(change)).some((x) => x !== 0);
+}
+
+async function saveTokenizer({ source }: Model, folder: string): Promise<void> {
+  const texts = isGguf(source.folder) ? await ggufTexts(source.folder) : await folderTexts(source.folder);
+  for (const [name, text] of Object.entries(texts)) await writeFileAtomic(`${folder}/${name}`, text);
+}
+
+async function folderTexts(from: string): Promise<Record<string, string>> {
+  const texts: Record<string, string> = {};
+  for (
+    const name of [
+      "tokenizer.json",
+      "tokenizer_config.json",
+      "special_tokens_map.json",
+      "chat_template.jinja",
+      "generation_config.json",
+    ]
+  ) {
+    const text = await readTextIfAny(`${from}/${name}`);
+    if (text !== undefined) texts[name] = text;
+  }
+  return texts;
+}
+
+async function ggufTexts(path: string): Promise<Record<string, string>> {
+  const made = await readGgufTokenizer(path).catch((error) => {
+    if (error instanceof Error && error.name === "NotFound") return undefined;
+    throw error;
+  });
+  if (!made) return {};
+  const { json, files: { tokenizerConfig, generationConfig, chatTemplate } } = made;
+  return {
+    "tokenizer.json": JSON.stringify(json),
+    ...(tokenizerConfig && { "tokenizer_config.json": JSON.stringify(tokenizerConfig) }),
+    ...(generationConfig && { "generation_config.json": JSON.stringify(generationConfig) }),
+    ...(chatTemplate !== undefined && { "chat_template.jinja": chatTemplate }),
+  };
+}

@@ -1,0 +1,96 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { attach } from "../../lib/adapters/attach.ts";
+import { saveModel } from "../../lib/adapters/save_model.ts";
+import { toFloat32 } from "../../lib/core/host_tensor.ts";
+import { openSafetensors } from "../../lib/io/safetensors.ts";
+import { loadModel, type Model } from "../../lib/nn/model.ts";
+import { score } from "../../lib/nn/score.ts";
+import { effectiveWeight } from "../../lib/ops/effective_weight.ts";
+import { expectClose } from "../helpers/close.ts";
+import { testDevice } from "../helpers/device.ts";
+import { expected, modelFolder } from "../helpers/fixtures.ts";
+import { inGguf } from "../helpers/gguf.ts";
+import { blocksAndWide } from "../helpers/gguf_model.ts";
+
+const { ids } = await expected("llama_untied");
+const Q = "model.layers.0.self_attn.q_proj";
+
+/** An olora whose B has moved by 0.05 from B₀, on all linear layers, but by `step` on Q. */
+async function moved(model: Model, step = 0.05) {
+  const adapter = await attach(model, { method: "olora", rank: 2, targets: "all-linear" });
+  for (const [module, { b, start }] of adapter.branches) {
+    const values = await model.gpu.read(start!.b);
+    model.gpu.write(b.value, values.map((x) => x + (module === Q ? step : 0.05)));
+  }
+  return adapter;
+}
+
+async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const HALF_EPS = { f16: 2 ** -11, bf16: 2 ** -8 };
+for (const dtype of ["f16", "bf16"] as const) {
+  Deno.test(`saveModel() merges W + dW rounded once to ${dtype}, and says nothing is lost where dW shows`, () =>
+    inFolder(async (folder) => {
+      const gpu = await testDevice();
+      using model = await loadModel(modelFolder("llama_untied")!, { gpu });
+      using adapter = await moved(model);
+      assertEquals(await saveModel(model, folder, dtype), { dtype, lost: [] });
+      using file = await openSafetensors(`${folder}/model.safetensors`);
+      const branch = adapter.branch(Q)!;
+      using exact = effectiveWeight(gpu, model.weights.get(`${Q}.weight`)!, {
+        scale: branch.scale,
+        trained: { a: branch.a.value, b: branch.b.value },
+        start: branch.start!,
+      });
+      const values = await gpu.read(exact);
+      const bounds = values.map((x) => HALF_EPS[dtype] * Math.abs(x) + 2 ** -25);
+      expectClose(toFloat32(await file.read(`${Q}.weight`)), values, bounds, Q);
+      using merged = await loadModel(folder, { gpu });
+      const attached = await score(model, ids);
+      // The nats of this model move by less than 64 times what its weights are rounded by.
+      (await score(merged, ids)).forEach((row, i) =>
+        expectClose(row, attached[i], 64 * HALF_EPS[dtype], `row ${i}`)
+      );
+    }));
+}
+
+Deno.test("saveModel() names the layers whose whole change the rounding takes away, and no others", () =>
+  inFolder(async (folder) => {
+    const gpu = await testDevice();
+    using model = await loadModel(modelFolder("llama_untied")!, { gpu });
+    using _adapter = await moved(model, 1e-8);
+    assertEquals((await saveModel(model, folder, "bf16")).lost, [Q]);
+    assertEquals((await saveModel(model, folder, "f32")).lost, []);
+    using _fresh = await attach(model, { method: "olora", rank: 2 });
+    assertEquals((await saveModel(model, folder, "bf16")).lost, []);
+  }));
+
+const { blocks } = await blocksAndWide();
+for (const dtype of ["f32", "bf16"] as const) {
+  Deno.test(`saveModel() merges a base in blocks to ${dtype}, by choice`, () =>
+    inFolder((folder) =>
+      inGguf(blocks, async (path) => {
+        const gpu = await testDevice();
+        using model = await loadModel(path, { gpu });
+        using _adapter = await moved(model);
+        await assertRejects(
+          () => saveModel(model, folder, "stored"),
+          RangeError,
+          "the base is quantised, expected one of f32, f16 and bf16 to be chosen",
+        );
+        assertEquals([...Deno.readDirSync(folder)], []);
+        assertEquals(await saveModel(model, folder, dtype), { dtype, lost: [] });
+        const attached = await score(model, ids);
+        using merged = await loadModel(folder, { gpu });
+        const limit = dtype === "f32" ? 1e-5 : 64 * HALF_EPS.bf16;
+        (await score(merged, ids)).forEach((row, i) => expectClose(row, attached[i], limit, `row ${i}`));
+      })
+    ));
+}
