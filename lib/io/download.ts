@@ -144,8 +144,7 @@ class Partial {
       await startDigest(digest.kind, size),
     );
     try {
-      if ((await partial.#file.stat()).size > size) await partial.restart();
-      else await partial.#readBack();
+      await partial.#readBack();
       return partial;
     } catch (error) {
       partial.close();

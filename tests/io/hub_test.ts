@@ -48,6 +48,10 @@ Deno.test("fetchFromHub() fetches only what a model needs, in the layout of Hugg
     const before = hub.stored.length;
     assertEquals(await fetchFromHub(`hf:${REPO}@main`, { settings }), folder);
     assertEquals(await fetchFromHub(`hf:${REPO}@${COMMIT}`, { settings }), folder);
+    // What another commit had under the same digest is there already.
+    await Deno.remove(`${home}/snapshots`, { recursive: true });
+    assertEquals(await fetchFromHub(`hf:${REPO}`, { settings }), folder);
+    assertEquals(await filesUnder(folder), [...needed]);
     assertEquals([hub.stored.length, hub.seen.filter(({ path }) => path.includes("/resolve/")).length], [
       before,
       4,
@@ -214,8 +218,8 @@ Deno.test("fetchFromHub() refuses answers that are not a hub's", () =>
   inFolder(async (cache) => {
     const answers = [
       () => new Response("<html>log in</html>"),
-      () => Response.json({ id: REPO, sha: "../../x" }),
       () => Response.json(7),
+      (url: string) => url.includes("/revision/") ? Response.json({ sha: "../../x" }) : undefined,
       (url: string) => Response.json(url.includes("/tree/") ? [{ type: "file" }] : { sha: COMMIT }),
     ];
     for (const answer of answers) {
