@@ -111,7 +111,7 @@ Deno.test("olora fetch by two processes at once transfers a file once, and both 
     assertEquals((await filesUnder(`${home}/hub/models--org--model/blobs`)).length, 3);
   }));
 
-Deno.test("fetchFromHub() copies files where links are not allowed", () =>
+Deno.test("fetchFromHub() copies files where links are not allowed, and writes nothing where all is there", () =>
   inFolder(async (home) => {
     await using hub = await startHub({ files });
     const source = `import { fetchFromHub } from ${
@@ -119,24 +119,28 @@ Deno.test("fetchFromHub() copies files where links are not allowed", () =>
     };
       console.log(await fetchFromHub("hf:${REPO}"));`;
     await Deno.writeTextFile(`${home}/script.ts`, source);
-    const root = new URL("../../", import.meta.url);
-    const { code, stdout, stderr } = await outcome(
-      new Deno.Command(Deno.execPath(), {
-        args: [
-          "run",
-          "--no-prompt",
-          "--allow-env",
-          "--allow-net",
-          `--allow-read=${home}`,
-          `--allow-write=${home}`,
-        ]
-          .concat(["--config", decodeURIComponent(new URL("deno.json", root).pathname), `${home}/script.ts`]),
-        env: { ...user(hub, home), NO_COLOR: "1" },
-      }),
-    );
-    assertEquals(code, 0, stderr);
-    const place = `${stdout.trim()}/model.safetensors`;
-    assertEquals((await Deno.lstat(place)).isFile, true);
-    assertEquals(await Deno.readFile(place), weights);
-    assertEquals((await filesUnder(stdout.trim())).length, 3);
+    const config = decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);
+    const script = async (...permissions: string[]) => {
+      const args = [
+        "run",
+        "--no-prompt",
+        "--allow-env",
+        "--allow-net",
+        `--allow-read=${home}`,
+        ...permissions,
+      ];
+      const { code, stdout, stderr } = await outcome(
+        new Deno.Command(Deno.execPath(), {
+          args: [...args, "--config", config, `${home}/script.ts`],
+          env: { ...user(hub, home), NO_COLOR: "1" },
+        }),
+      );
+      assertEquals(code, 0, stderr);
+      return stdout.trim();
+    };
+    const folder = await script(`--allow-write=${home}`);
+    assertEquals((await Deno.lstat(`${folder}/model.safetensors`)).isFile, true);
+    assertEquals(await Deno.readFile(`${folder}/model.safetensors`), weights);
+    assertEquals((await filesUnder(folder)).length, 3);
+    assertEquals(await script(), folder);
   }));
