@@ -7,17 +7,33 @@ import type { Adapter } from "./adapter.ts";
 
 /** B A − B₀ A₀ as one product of rank 2 r: `[B, B₀]` and `[A; −A₀]`, which holds the same numbers. */
 export function joined(now: PeftFactors, before: PeftFactors): PeftFactors {
-  const [a, b, a0, b0] = [now.a, now.b, before.a, before.b].map(toFloat32);
-  const [out, rank] = now.b.shape;
+  const negative = hostTensor(before.a.shape, toFloat32(before.a).map((x) => -x));
+  return sideBySide(now, { a: negative, b: before.b });
+}
+
+/**
+ * The same product as (B − B₀) A + B₀ (A − A₀): `[B − B₀, B₀]` and `[A; A − A₀]`. Each term is small as the change is, so
+ * rounding the factors to half floats costs a part of the change, where in `joined` it costs a part of B₀ A₀.
+ */
+export function moved(now: PeftFactors, before: PeftFactors): PeftFactors {
+  return sideBySide(
+    { a: now.a, b: difference(now.b, before.b) },
+    { a: difference(now.a, before.a), b: before.b },
+  );
+}
+
+function sideBySide(first: PeftFactors, second: PeftFactors): PeftFactors {
+  const [a, b, a2, b2] = [first.a, first.b, second.a, second.b].map(toFloat32);
+  const [out, rank] = first.b.shape;
   const right = new Float32Array(2 * a.length);
   right.set(a);
-  right.set(a0.map((x) => -x), a.length);
+  right.set(a2, a.length);
   const left = new Float32Array(2 * b.length);
   for (let i = 0; i < out; i++) {
     left.set(b.subarray(i * rank, (i + 1) * rank), 2 * i * rank);
-    left.set(b0.subarray(i * rank, (i + 1) * rank), (2 * i + 1) * rank);
+    left.set(b2.subarray(i * rank, (i + 1) * rank), (2 * i + 1) * rank);
   }
-  return { a: hostTensor([2 * rank, now.a.shape[1]], right), b: hostTensor([out, 2 * rank], left) };
+  return { a: hostTensor([2 * rank, first.a.shape[1]], right), b: hostTensor([out, 2 * rank], left) };
 }
 
 /**
@@ -30,9 +46,14 @@ export function joined(now: PeftFactors, before: PeftFactors): PeftFactors {
  *
  * @param adapter A and B as they are now.
  * @param start A₀ and B₀, by the same modules.
+ * @param product How both products become one: `joined`, whose factors are the adapter's own numbers, or `moved`.
  * @throws {RangeError} If a module has no start.
  */
-export function toPlainLora(adapter: PeftAdapter, start: PeftAdapter["factors"]): PeftAdapter {
+export function toPlainLora(
+  adapter: PeftAdapter,
+  start: PeftAdapter["factors"],
+  product: (now: PeftFactors, before: PeftFactors) => PeftFactors = joined,
+): PeftAdapter {
   const { config, factors } = adapter;
   for (const module of factors.keys()) {
     if (!start.has(module)) {
@@ -51,7 +72,7 @@ export function toPlainLora(adapter: PeftAdapter, start: PeftAdapter["factors"])
   if (isFrozen("a")) {
     return { config: same, factors: plain((now, before) => ({ a: now.a, b: difference(now.b, before.b) })) };
   }
-  return { config: doubled(config), factors: plain(joined) };
+  return { config: doubled(config), factors: plain(product) };
 }
 
 /** The settings of an adapter of twice the rank and the same scale. */

@@ -1,24 +1,27 @@
-import { residualModel, toPlainLora } from "../adapters/convert.ts";
+import { joined, moved, residualModel, toPlainLora } from "../adapters/convert.ts";
 import { loadAdapter } from "../adapters/save.ts";
 import { saveModel } from "../adapters/save_model.ts";
 import { hostTensor } from "../core/host_tensor.ts";
+import { writeGgufAdapter } from "../io/gguf_adapter.ts";
 import { readTextIfAny } from "../io/json_file.ts";
+import { readModelConfig } from "../io/model_config.ts";
+import { resolveModel } from "../io/model_folder.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
-import type { PeftAdapter } from "../io/peft_format.ts";
+import { type PeftAdapter, startOf } from "../io/peft_format.ts";
 import { loadModel } from "../nn/model.ts";
 import { checkInputs, type Command, openGpu, type Output } from "./command.ts";
 
-/** `olora convert`: an adapter that starts away from zero as plain LoRA, or in the paper's residual form. */
+/** `olora convert`: an adapter as plain LoRA, for PEFT or for llama.cpp, or in the paper's residual form. */
 export const convert: Command = {
-  summary: "an adapter as plain LoRA on the untouched base, or in the paper's residual form",
-  usage: "--adapter DIR --to lora|residual [--model M] --out DIR",
+  summary: "an adapter as plain LoRA on the untouched base, for llama.cpp, or in the paper's residual form",
+  usage: "--adapter DIR --to lora|residual|gguf [--model M] --out DIR [--dtype D]",
   options: {
     adapter: { type: "text", value: "DIR", help: "adapter folder, the kit's or PEFT's" },
     to: {
       type: "text",
       value: "FORM",
       help:
-        "lora: of rank 2 r, or r if B was frozen; residual: OUT/model, W - s B0 A0, and OUT/adapter, B and A",
+        "lora: of rank 2 r, or r if a factor was frozen; residual: OUT/model, W - s B0 A0, and OUT/adapter, B and A; gguf: lora as OUT/adapter.gguf, which llama.cpp takes by --lora",
     },
     model: {
       type: "text",
@@ -26,12 +29,19 @@ export const convert: Command = {
       help: "the base; for lora needed only where the adapter's folder has no start/",
     },
     out: { type: "text", value: "DIR", help: "folder for what is made" },
+    dtype: { type: "text", value: "D", help: "of gguf: f32 (default) or f16" },
   },
 
   async run(args, output) {
     const [folder, to, out] = ["adapter", "to", "out"].map((option) => args.required(option));
-    if (to !== "lora" && to !== "residual") {
-      throw new RangeError(`Cannot convert to ${to}: expected lora or residual`);
+    if (to !== "lora" && to !== "residual" && to !== "gguf") {
+      throw new RangeError(`Cannot convert to ${to}: expected lora, residual or gguf`);
+    }
+    const dtype = args.text("dtype") ?? "f32";
+    if ((dtype !== "f32" && dtype !== "f16") || (to !== "gguf" && args.text("dtype") !== undefined)) {
+      throw new RangeError(
+        `Cannot convert to ${to} in ${dtype}: expected f32 or f16 for gguf, and none for the others`,
+      );
     }
     const name = args.text("model");
     if (name !== undefined) await checkInputs(name, folder);
@@ -42,13 +52,20 @@ export const convert: Command = {
       );
     }
     if (to === "lora") {
-      const plain = await plainLora(folder, adapter, name, output);
+      const plain = await plainLora(folder, adapter, name, joined, output);
       await writePeftAdapter(out, plain);
       output.say(`Plain LoRA of rank ${plain.config.rank}; wrote ${out}`);
       return { out, to, rank: plain.config.rank };
     }
     if (name === undefined) {
-      throw new RangeError("Cannot convert to residual without --model: expected the adapter's base");
+      throw new RangeError(`Cannot convert to ${to} without --model: expected the adapter's base`);
+    }
+    if (to === "gguf") {
+      const plain = await plainLora(folder, adapter, name, moved, output);
+      const file = `${out}/adapter.gguf`;
+      await writeGgufAdapter(file, plain, await readModelConfig(await resolveModel(name)), dtype);
+      output.say(`Plain LoRA of rank ${plain.config.rank} in ${dtype}; wrote ${file}`);
+      return { out: file, to, rank: plain.config.rank, dtype };
     }
     using gpu = await openGpu(output);
     using base = await loadModel(name, { gpu });
@@ -67,13 +84,14 @@ async function plainLora(
   folder: string,
   adapter: PeftAdapter,
   model: string | undefined,
+  product: typeof joined,
   output: Output,
 ): Promise<PeftAdapter> {
-  if (typeof adapter.config.init === "boolean") {
+  if (startOf(adapter.config.init) === undefined) {
     return { ...adapter, config: { ...adapter.config, init: true } };
   }
   if (await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined) {
-    return toPlainLora(adapter, (await readPeftAdapter(`${folder}/start`)).factors);
+    return toPlainLora(adapter, (await readPeftAdapter(`${folder}/start`)).factors, product);
   }
   if (model === undefined) {
     throw new RangeError(
@@ -91,5 +109,5 @@ async function plainLora(
       b: hostTensor(b.shape, await gpu.read(b)),
     });
   }
-  return toPlainLora(adapter, start);
+  return toPlainLora(adapter, start, product);
 }

@@ -4,6 +4,7 @@ import { type GgufFile, openGguf } from "./gguf.ts";
 import type { GgufHeader, GgufValue } from "./gguf_format.ts";
 import { llama3Scaling } from "./gguf_rope.ts";
 import type { JsonObject } from "./json_file.ts";
+import type { DecoderConfig } from "./model_config.ts";
 import type { ModelTensors } from "./model_tensors.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 
@@ -15,6 +16,43 @@ const IN_TURNS: readonly FamilyName[] = ["llama", "mistral"];
 
 /** What stretched rotary angles are stored as. */
 const ROPE = "rope_freqs.weight";
+
+/**
+ * GGUF's name of the architecture of a family.
+ *
+ * @throws {RangeError} If it has none.
+ */
+export function ggufArchitecture({ family }: Pick<DecoderConfig, "family">): string {
+  const found = family === "mistral" ? "llama" : family;
+  if (ARCHITECTURES.includes(found)) return found;
+  throw new RangeError(
+    `Cannot write ${family} in GGUF: found no architecture for it, expected one of ${
+      ARCHITECTURES.join(", ")
+    }`,
+  );
+}
+
+/**
+ * GGUF's name of the weight of a linear layer, e.g. `blk.0.attn_q.weight`.
+ *
+ * @param module Its path as PEFT names it.
+ * @throws {RangeError} If the family has no such layer.
+ */
+export function ggufLinearName({ family }: Pick<DecoderConfig, "family">, module: string): string {
+  const { layers } = FAMILIES[family].names;
+  const [, layer, part] = new RegExp(`^${layers.replaceAll(".", "\\.")}\\.(\\d+)\\.(.+)$`).exec(module) ?? [];
+  const own = [...namesOf(FAMILIES[family])[1]].find(([, name]) => name === part)?.[0];
+  if (own === undefined) throw new RangeError(`Cannot name ${module} in GGUF: expected a layer of ${family}`);
+  return `blk.${layer}.${own}.weight`;
+}
+
+/** Heads of a layer whose rows GGUF stores in turns, q and k of the llama family; undefined of all others. */
+export function inTurnHeads(config: DecoderConfig, module: string): number | undefined {
+  if (!IN_TURNS.includes(config.family)) return undefined;
+  const { attention: [query, key] } = FAMILIES[config.family].names;
+  if (module.endsWith(`.${query}`)) return config.heads;
+  return module.endsWith(`.${key}`) ? config.keyValueHeads : undefined;
+}
 
 /** What a family calls the tensors of GGUF's names, outside of its layers and inside, where they follow `blk.N.`. */
 function namesOf(

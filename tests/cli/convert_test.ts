@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { openGguf } from "../../lib/io/gguf.ts";
 import { fixturePath } from "../helpers/fixtures.ts";
 import { expectClose } from "../helpers/close.ts";
 import { run } from "./command_line.ts";
@@ -42,6 +43,25 @@ for (const [words, rank] of [[[], 6], [["--freeze", "B"], 3], [["--method", "lor
     const lora = await json("convert", "--adapter", adapter, "--to", "lora", "--out", `${folder}/lora`);
     assertEquals(lora.rank, rank);
     same(await nll(ids, "--model", MODEL, "--adapter", `${folder}/lora`), expected, 1e-5);
+
+    const gguf = await json(
+      ...[
+        "convert",
+        "--adapter",
+        adapter,
+        "--to",
+        "gguf",
+        "--model",
+        MODEL,
+        "--out",
+        folder,
+        "--dtype",
+        "f16",
+      ],
+    );
+    assertEquals([gguf.rank, gguf.dtype, gguf.out], [rank, "f16", `${folder}/adapter.gguf`]);
+    using file = await openGguf(`${folder}/adapter.gguf`);
+    assertEquals((await file.read("blk.0.attn_q.weight.lora_a")).shape[0], rank);
 
     await json("merge", "--model", MODEL, "--adapter", adapter, "--out", `${folder}/merged`);
     same(await nll(ids, "--model", `${folder}/merged`), expected, 1e-5);
@@ -88,6 +108,11 @@ Deno.test("olora convert and merge refuse what they do not know, in one line", a
     const [words, message] of [
       [["convert", "--adapter", adapter, "--to", "dora", "--out", `${folder}/x`], "Cannot convert to dora"],
       [["convert", "--adapter", adapter, "--to", "residual", "--out", `${folder}/x`], "without --model"],
+      [["convert", "--adapter", adapter, "--to", "gguf", "--out", `${folder}/x`], "to gguf without --model"],
+      [
+        ["convert", "--adapter", adapter, "--to", "lora", "--out", `${folder}/x`, "--dtype", "f16"],
+        "expected f32 or f16 for gguf, and none for the others",
+      ],
       [["merge", "--model", MODEL, "--adapter", adapter, "--out", `${folder}/x`, "--dtype", "q4"], "as q4"],
       [["merge", "--model", MODEL, "--adapter", `${folder}/none`, "--out", `${folder}/x`], "no such file"],
     ] as const
