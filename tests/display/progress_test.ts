@@ -38,8 +38,14 @@ Deno.test("progressLine() shows bytes in the unit that fits their number", () =>
     progressLine({ ...bytes, done: 12_340_000, total: 93_100_000, resumedAt: 2_340_000 }, 60),
     "model.safetensors  12.3/93.1 MB  13 %  1.0 MB/s  1:21 left",
   );
-  assertStringIncludes(progressLine({ ...bytes, done: 999, total: 999 }), "999/999 B  100 %  100 B/s  in 0:10");
-  assertStringIncludes(progressLine({ ...bytes, done: 5e8, total: 14e9 }), "0.5/14.0 GB  3 %  50.0 MB/s  4:30");
+  assertStringIncludes(
+    progressLine({ ...bytes, done: 999, total: 999 }),
+    "999/999 B  100 %  100 B/s  in 0:10",
+  );
+  assertStringIncludes(
+    progressLine({ ...bytes, done: 5e8, total: 14e9 }),
+    "0.5/14.0 GB  3 %  50.0 MB/s  4:30",
+  );
 });
 
 Deno.test("progressLine() is never wider than the terminal", () => {
