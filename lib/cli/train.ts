@@ -54,6 +54,10 @@ export const train: Command = {
     "weight-decay": { type: "number", value: "X", help: "decoupled weight decay (default 0)" },
     clip: { type: "number", value: "X", help: "gradient norm to clip to, 0 for none (default 0)" },
     accumulate: { type: "number", value: "N", help: "batches of one update (default 1)" },
+    recompute: {
+      type: "flag",
+      help: "make activations again in the backward pass: less memory, the same bits",
+    },
     seed: { type: "number", value: "N", help: "seed of data order, random starts and dropout (default 0)" },
     "eval-data": { type: "text", value: "D", help: "held-out rows to score while training" },
     "eval-every": { type: "number", value: "N", help: "updates between evaluations (default 50)" },
@@ -169,6 +173,7 @@ function runConfig(args: Arguments): RunConfig & { out: string } {
     weightDecay: args.number("weight-decay"),
     clip: args.number("clip"),
     accumulate: args.number("accumulate"),
+    recompute: args.flag("recompute") || undefined,
     seed: args.number("seed"),
     checkpointEvery: args.number("checkpoint-every") ?? 200,
     evaluation: data === undefined

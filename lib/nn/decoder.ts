@@ -64,6 +64,8 @@ export interface DecoderInput {
   readonly positions?: { readonly ids: Tensor; readonly plan?: EmbeddingPlan };
   /** Keys and values of the tokens before; then `ids` continue them. */
   readonly cache?: KeyValueCache;
+  /** Keeps only what goes from layer to layer, and makes the rest again in the backward pass. */
+  readonly recompute?: boolean;
 }
 
 /** What is applied to gate and value, or without a gate to all hidden units. */
@@ -87,12 +89,38 @@ export function decode(
   input: DecoderInput,
   changes?: Changes,
 ): Variable {
-  const { config, rotary: table } = model;
-  const { b, t, cache } = input;
+  const { config } = model;
   const family = FAMILIES[config.family];
-  const { names } = family;
-  const start = cache?.length ?? 0;
-  const axes = { b, t, c: config.headWidth };
+  const { norm, weight } = partsOf(tape, model, changes);
+  const embed = weight(embeddingName(config));
+  let [x] = tape.apply(embeddingRule, [embed], { ids: input.ids, ...(input.plan && { plan: input.plan }) });
+  if (family.scaledEmbeddings) {
+    [x] = tape.apply(affineRule, [x], { scale: Math.sqrt(config.width), offset: 0 });
+  }
+  if (family.names.positions) {
+    const [places] = tape.apply(
+      embeddingRule,
+      [weight(`${family.names.positions}.weight`)],
+      input.positions!,
+    );
+    [x] = tape.apply(addRule, [x, places], null);
+  }
+  let stream = [x];
+  for (let layer = 0; layer < config.layers; layer++) {
+    const run = (tape: Tape, stream: readonly Variable[]) =>
+      decoderLayer(partsOf(tape, model, changes), model, input, layer, stream);
+    stream = input.recompute ? tape.recompute(stream, run) : run(tape, stream);
+  }
+  if (input.cache) input.cache.length += input.t;
+  return norm(family.names.norm, stream)[0];
+}
+
+type Parts = ReturnType<typeof partsOf>;
+
+/** The building blocks of a layer, recorded on `tape`. */
+function partsOf(tape: Tape, model: DecoderWeights, changes?: Changes) {
+  const { config } = model;
+  const family = FAMILIES[config.family];
   const weight = (name: string) => changes?.weight(name) ?? constant(found(model, name));
   const linear = (x: Variable, module: string) => {
     const w = weight(`${module}.weight`);
@@ -107,55 +135,58 @@ export function decode(
     const w = weight(name);
     return family.normOffset ? tape.apply(affineRule, [w], { scale: 1, offset: family.normOffset })[0] : w;
   };
-  const norm = (x: Variable, name: string, delta?: Variable): Variable[] => {
+  /** Norm of x + delta, and that sum. */
+  const norm = (name: string, [x, delta]: readonly Variable[]): Variable[] => {
     const w = normWeight(`${name}.weight`);
     const eps = { eps: config.normEps };
-    if (family.norm === "rms") return tape.apply(rmsNormRule, delta ? [x, w, delta] : [x, w], eps);
+    if (family.norm === "rms") {
+      const [y, h = x] = tape.apply(rmsNormRule, delta ? [x, w, delta] : [x, w], eps);
+      return [y, h];
+    }
     const [h] = delta ? tape.apply(addRule, [x, delta], null) : [x];
     const [centered] = tape.apply(centerRule, [h], null);
     const [scaled] = tape.apply(rmsNormRule, [centered, w], eps);
     return [...tape.apply(biasRule, [scaled, weight(`${name}.bias`)], null), h];
   };
+  return { tape, weight, linear, normWeight, norm };
+}
 
-  const embed = weight(embeddingName(config));
-  let [x] = tape.apply(embeddingRule, [embed], { ids: input.ids, ...(input.plan && { plan: input.plan }) });
-  if (family.scaledEmbeddings) {
-    [x] = tape.apply(affineRule, [x], { scale: Math.sqrt(config.width), offset: 0 });
-  }
-  if (names.positions) {
-    const [places] = tape.apply(embeddingRule, [weight(`${names.positions}.weight`)], input.positions!);
-    [x] = tape.apply(addRule, [x, places], null);
-  }
-  let delta: Variable | undefined;
-  for (let layer = 0; layer < config.layers; layer++) {
-    const at = `${names.layers}.${layer}`;
-    const [y, h = x] = norm(x, `${at}.${names.attentionNorm}`, delta);
-    const projected = names.attention.map((name) => linear(y, `${at}.${name}`));
-    const [q0, k0, v0] = projected.length === 1 ? tape.apply(splitRule, projected, { parts: 3 }) : projected;
-    const turned = (plain: Variable, name: "q" | "k") => {
-      let heads = plain;
-      if (family.headNorms) {
-        const w = normWeight(`${at}.self_attn.${name}_norm.weight`);
-        [heads] = tape.apply(headNormRule, [heads, w], { eps: config.normEps });
-      }
-      return table ? tape.apply(rotaryRule, [heads], { ...axes, table, start })[0] : heads;
-    };
-    const q = turned(q0, "q");
-    let [k, v] = [turned(k0, "k"), v0];
-    if (cache) [k, v] = cache.extend(layer, k, v);
-    const [mixed] = tape.apply(attentionRule, [q, k, v], {
-      ...axes,
-      start,
-      ...(config.window && { window: config.window }),
-    });
-    const [z, middle] = norm(h, `${at}.${names.mlpNorm}`, linear(mixed, `${at}.${names.attentionOut}`));
-    const hidden = names.mlp.map((name) => linear(z, `${at}.${name}`));
-    const [active] = tape.apply(ACTIVATIONS[family.activation], hidden, null);
-    delta = linear(active, `${at}.${names.mlpOut}`);
-    x = middle;
-  }
-  if (cache) cache.length += t;
-  return norm(x, names.norm, delta)[0];
+/** One layer: takes and gives the residual stream as a sum that the next norm takes, [x] or [x, delta]. */
+function decoderLayer(
+  { tape, linear, normWeight, norm }: Parts,
+  { config, rotary: table }: DecoderWeights,
+  { b, t, cache }: DecoderInput,
+  layer: number,
+  stream: readonly Variable[],
+): Variable[] {
+  const family = FAMILIES[config.family];
+  const { names } = family;
+  const at = `${names.layers}.${layer}`;
+  const start = cache?.length ?? 0;
+  const axes = { b, t, c: config.headWidth };
+  const turned = (plain: Variable, name: "q" | "k") => {
+    let heads = plain;
+    if (family.headNorms) {
+      const w = normWeight(`${at}.self_attn.${name}_norm.weight`);
+      [heads] = tape.apply(headNormRule, [heads, w], { eps: config.normEps });
+    }
+    return table ? tape.apply(rotaryRule, [heads], { ...axes, table, start })[0] : heads;
+  };
+  const [y, h] = norm(`${at}.${names.attentionNorm}`, stream);
+  const projected = names.attention.map((name) => linear(y, `${at}.${name}`));
+  const [q0, k0, v0] = projected.length === 1 ? tape.apply(splitRule, projected, { parts: 3 }) : projected;
+  const q = turned(q0, "q");
+  let [k, v] = [turned(k0, "k"), v0];
+  if (cache) [k, v] = cache.extend(layer, k, v);
+  const [mixed] = tape.apply(attentionRule, [q, k, v], {
+    ...axes,
+    start,
+    ...(config.window && { window: config.window }),
+  });
+  const [z, middle] = norm(`${at}.${names.mlpNorm}`, [h, linear(mixed, `${at}.${names.attentionOut}`)]);
+  const hidden = names.mlp.map((name) => linear(z, `${at}.${name}`));
+  const [active] = tape.apply(ACTIVATIONS[family.activation], hidden, null);
+  return [middle, linear(active, `${at}.${names.mlpOut}`)];
 }
 
 /** The matrix that maps hidden states to logits, `[v, d]`: the embedding where it is tied. */

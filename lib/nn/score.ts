@@ -70,10 +70,10 @@ export function negativeLogLikelihood(
   tape: Tape,
   model: Model,
   batch: DeviceBatch,
-  options: { scale?: number; changes?: Changes } = {},
+  options: { scale?: number; changes?: Changes; recompute?: boolean } = {},
 ): Variable {
-  const { changes, scale = 1 } = options;
-  const { hidden, head } = run(tape, model, batch, changes);
+  const { changes, scale = 1, recompute = false } = options;
+  const { hidden, head } = run(tape, model, { ...batch, recompute }, changes);
   return tape.apply(crossEntropyRule, [hidden, head], { targets: batch.targets, scale })[0];
 }
 
@@ -90,7 +90,7 @@ export function divergence(tape: Tape, model: Model, batch: DeviceBatch, changes
 }
 
 /** Runs the decoder; its last hidden states, and the head as f32. */
-function run(tape: Tape, model: Model, batch: DeviceBatch, changes?: Changes) {
+function run(tape: Tape, model: Model, batch: DecoderInput, changes?: Changes) {
   const hidden = decode(tape, model, batch, changes);
   const head = headWeight(model, changes);
   return {

@@ -27,6 +27,8 @@ export interface PlannedTraining extends AttachOptions {
   readonly batchSize: number;
   /** Tokens of a text. */
   readonly seqLen: number;
+  /** As in `TrainOptions`. Default false. */
+  readonly recompute?: boolean;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface PlannedTraining extends AttachOptions {
  * @throws {RangeError} If the model or the adapter cannot be made.
  */
 export async function planMemory(folder: string, training: PlannedTraining): Promise<MemoryPlan> {
-  const { batchSize, seqLen, ...options } = training;
+  const { batchSize, seqLen, recompute = false, ...options } = training;
   using gpu = countingDevice();
   const config = await readModelConfig(folder);
   using file = await openModelTensors(folder);
@@ -52,7 +54,7 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   using adapter = await attach(model, options);
   const attached = gpu.liveBytes;
   gpu.pool.resetPeak();
-  using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps: 1 });
+  using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps: 1, recompute });
   for await (const _ of trainer.run());
   const total = gpu.pool.peakBytes;
   return { weights, adapter: attached - weights, update: total - attached, total };

@@ -20,7 +20,7 @@ export interface RunConfig extends MethodOptions {
   readonly rank?: number;
   /** α, the scale is α / rank. Default that of `init`, else the rank. */
   readonly alpha?: number;
-  /** Layers to adapt. Default those of `init`, else q_proj and v_proj; for "full" all weights. */
+  /** Layers to adapt. Default those of `init`, else the family's (q_proj and v_proj; c_attn of GPT-2); for "full" all weights. */
   readonly targets?: string | readonly string[];
   /** Dropout of the branch's input. Default 0. */
   readonly dropout?: number;
@@ -44,6 +44,8 @@ export interface RunConfig extends MethodOptions {
   readonly clip?: number;
   /** Batches of one update. Default 1. */
   readonly accumulate?: number;
+  /** Makes each layer's activations again in the backward pass: less memory, the same bits. Default false. */
+  readonly recompute?: boolean;
   /** Seed of data order, random starts and dropout. Default 0. */
   readonly seed?: number;
   /** Held-out loss while training. */
@@ -89,6 +91,7 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   weightDecay: true,
   clip: true,
   accumulate: true,
+  recompute: true,
   seed: true,
   evaluation: true,
   checkpointEvery: true,
@@ -129,10 +132,10 @@ export function checkRunConfig(config: RunConfig): void {
   }
 }
 
-/** What determines a run's numbers, as text: its settings in one order, without where and how often it is stored. */
+/** What determines a run's numbers, as text: its settings in one order, without what changes none of them. */
 export function runIdentity(config: RunConfig): string {
   const names = (Object.keys(SETTINGS) as (keyof RunConfig)[]).filter((name) =>
-    name !== "out" && name !== "checkpointEvery"
+    name !== "out" && name !== "checkpointEvery" && name !== "recompute"
   );
   return JSON.stringify(Object.fromEntries(names.map((name) => [name, config[name]])));
 }

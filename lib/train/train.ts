@@ -23,6 +23,8 @@ export interface TrainOptions {
   clip?: number;
   /** Batches whose gradients are added up for one update. Default 1. */
   accumulate?: number;
+  /** Makes each layer's activations again in the backward pass: less memory, more time, the same bits. Default false. */
+  recompute?: boolean;
   /**
    * Most updates between two looks at the losses, which cost a wait for the device each; where updates are slow there
    * are four looks a second. Default 16.
@@ -147,7 +149,7 @@ export class Trainer implements Disposable {
   #update(): void {
     const { adapter, optimizer } = this;
     const { gpu } = adapter.model;
-    const { steps, accumulate, learningRate, schedule, warmup, weightDecay, clip } = this.#options;
+    const { steps, accumulate, recompute, learningRate, schedule, warmup, weightDecay, clip } = this.#options;
     const batches = Array.from({ length: accumulate }, () => this.#next());
     const count = batches.reduce((sum, batch) => sum + batch.count, 0);
     const scale = 1 / Math.max(1, count);
@@ -156,7 +158,7 @@ export class Trainer implements Disposable {
       batches.map((batch) => uploadBatch(adapter.model, batch, adapter)).forEach((batch, part) => {
         adapter.training = [this.step, part];
         using tape = new Tape(gpu);
-        const nll = negativeLogLikelihood(tape, adapter.model, batch, { scale, changes: adapter });
+        const nll = negativeLogLikelihood(tape, adapter.model, batch, { scale, changes: adapter, recompute });
         sumInto(gpu, nll.value, this.#ring, { at, scale, accumulate: part > 0 });
         tape.backward(nll);
       });
@@ -198,6 +200,7 @@ function checked(options: TrainOptions): Required<TrainOptions> {
     weightDecay: 0,
     clip: 0,
     accumulate: 1,
+    recompute: false,
     readEvery: 16,
     ...options,
   };
@@ -217,6 +220,7 @@ function checked(options: TrainOptions): Required<TrainOptions> {
   if (!Number.isSafeInteger(whole.accumulate) || whole.accumulate < 1) {
     refuse("accumulate", "a whole number >= 1");
   }
+  if (typeof whole.recompute !== "boolean") refuse("recompute", "true or false");
   if (!Number.isSafeInteger(whole.readEvery) || whole.readEvery < 1 || whole.readEvery > RING) {
     refuse("readEvery", `a whole number from 1 to ${RING}`);
   }

@@ -17,6 +17,8 @@ const CASES = [
   ["qwen2", { method: "olora", rank: 4 }],
   ["qwen3", { method: "olora", rank: 4, targets: "all-linear" }],
   ["gemma", { method: "lora", rank: 4 }],
+  ["opt", { method: "olora", rank: 4, targets: "all-linear" }],
+  ["gpt2", { method: "olora", rank: 4 }],
 ] as const;
 
 for (const [name, options] of CASES) {
