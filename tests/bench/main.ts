@@ -10,6 +10,7 @@ import { matmulContests } from "../../lib/kernels/matmul_variants.ts";
 import { settleVariants } from "../../lib/ops/variants.ts";
 import { openKit } from "./kit.ts";
 import { compareLapack } from "./lapack.ts";
+import { compareLoad } from "./load.ts";
 import { type BenchRow, median } from "./measure.ts";
 import { compareStep } from "./step.ts";
 import { type Job, openPeers } from "./peers/peer.ts";
@@ -23,6 +24,7 @@ printRows(await runBenches(gpu, wanted));
 if (!Deno.args.includes("--no-peers")) {
   await compareLapack(gpu);
   await compareStep(gpu);
+  await compareLoad(gpu);
   await comparePeers(gpu);
 }
 // Libraries keep handles open; everything that is owned here is freed with the process.
