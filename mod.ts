@@ -120,6 +120,7 @@ export { report, type ReportOptions } from "./lib/display/report.ts";
 export {
   finalLoss,
   groupRuns,
+  methodName,
   type RowConfig,
   type RunGroup,
   type RunRow,
@@ -156,6 +157,7 @@ export {
 export {
   atEqualGain,
   type EqualGain,
+  forgettingVerdicts,
   paretoFigure,
   type Price,
   type Trade,

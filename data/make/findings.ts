@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { convergenceVerdicts, replicationNote, type RunRow, type Verdict } from "../../mod.ts";
+import {
+  convergenceVerdicts,
+  forgettingVerdicts,
+  replicationNote,
+  type RunRow,
+  type Verdict,
+} from "../../mod.ts";
 import { writeFileAtomic } from "../../lib/io/atomic.ts";
 import { readJsonl } from "../../lib/io/jsonl.ts";
 
@@ -50,9 +56,11 @@ const FINDINGS: readonly Finding[] = [
     verdicts: [
       "OLoRA forgets less than LoRA, each method at its own best rate",
       "OLoRA forgets less than full fine-tuning, each method at its own best rate",
+      "OLoRA forgets less than LoRA at equal gain",
+      "OLoRA forgets less than full fine-tuning at equal gain",
     ],
-    notebook: "[03](notebooks/03-convergence.ipynb)",
-    missing: "forgetting at equal gain, as a front over rates",
+    notebook: "[03](notebooks/03-convergence.ipynb), [07](notebooks/07-forgetting.ipynb)",
+    missing: "tasks lost; rates between those tried",
   },
   {
     name: "C5",
@@ -76,8 +84,11 @@ const FINDINGS: readonly Finding[] = [
 
 /** The whole of FINDINGS.md, formatted as the repository's pages are. */
 export async function findings(): Promise<string> {
-  const rows = (await readJsonl(`${ROOT}data/results/convergence.jsonl`)).map(({ value }) => value as RunRow);
-  const verdicts = convergenceVerdicts(rows, AUTHOR_RATE);
+  const [rows, rates] = [await read("convergence"), await read("rates")];
+  const verdicts = [
+    ...convergenceVerdicts(rows, AUTHOR_RATE),
+    ...forgettingVerdicts([...rows, ...rates], ["lora", "full"]),
+  ];
   const devices = [...new Set(rows.map(({ device }) => device))].join(", ");
   const note = replicationNote(rows);
   const isFirm = !note.includes("an indication");
@@ -85,7 +96,7 @@ export async function findings(): Promise<string> {
   return await formatted(`# Findings
 
 What the kit has measured of OLoRA's claims, from the rows in [data/results](data/README.md) and nothing else:
-${rows.length} runs on data/tiny, ${devices}. ${
+${rows.length} runs on data/tiny, and ${rates.length} on its other two bases for forgetting at equal gain; ${devices}. ${
     replicationNote(rows)
   } Rates were chosen on the validation split;
 losses at the end are of the test split. This page is made by \`deno run -A data/make/findings.ts\`.
@@ -105,6 +116,10 @@ Published figures on OLoRA by others than its author; none of them was repeated 
 - A frozen and B trained, Llama-2-7B, GSM8K: 3.1 from OLoRA's start, 57.3 from LoRA's, the rate not tuned for each
   (the authors of LoRA-FA, [arXiv:2308.03303](https://arxiv.org/abs/2308.03303), in their review).
 `);
+}
+
+async function read(name: string): Promise<RunRow[]> {
+  return (await readJsonl(`${ROOT}data/results/${name}.jsonl`)).map(({ value }) => value as RunRow);
 }
 
 async function formatted(markdown: string): Promise<string> {

@@ -1,6 +1,8 @@
 import type { Figure, Series } from "./figure.ts";
 import { groupRuns, methodKey, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
-import { type Interval, INTERVAL_NOTE, mean, meanInterval } from "./statistics.ts";
+import { type Interval, INTERVAL_NOTE, mean, meanInterval, pairedInterval } from "./statistics.ts";
+import { formatFixed } from "./table.ts";
+import type { Verdict } from "./verdicts.ts";
 
 /** What a method at one learning rate gained on its target, and what it forgot for it. */
 export interface Trade {
@@ -37,25 +39,29 @@ export function trades(rows: readonly RunRow[]): Trade[] {
     .sort((a, b) => order(groups, a) - order(groups, b) || a.gain - b.gain);
 }
 
-/** Forgetting against gain: all rates of each method as points, their fronts as lines. */
+/** Forgetting against gain, a panel for each base: each method's rates as points, its front as a line. */
 export function paretoFigure(rows: readonly RunRow[]): Figure {
-  const all = trades(rows);
-  const methods = [...new Set(all.map(({ method }) => method))];
-  const fronts = methods.map((method): Series => {
-    const own = all.filter((trade) => trade.method === method && trade.isFront);
-    return series(method, own);
-  });
-  const beaten = all.filter(({ isFront }) => !isFront)
-    .map(({ method, rate }) => `${methodName(method)} ${rateName(rate)}`);
+  const bases = [...Map.groupBy(rows, ({ config }) => config.model)];
+  const panels = bases.map(([model, rows]) => ({ model, all: trades(rows) }));
+  const beaten = panels.flatMap(({ model, all }) =>
+    [...Map.groupBy(all.filter(({ isFront }) => !isFront), ({ method }) => method)].map(
+      ([method, trades]) => {
+        const rates = trades.map(({ rate }) => rate).sort((a, b) => a - b).map(rateName).join(" ");
+        return `${methodName(method)} ${rates}${bases.length > 1 ? ` on ${model}` : ""}`;
+      },
+    )
+  );
   return {
     title: "What is forgotten for what is learnt",
     caption: `Each point a learning rate, mean and ${INTERVAL_NOTE} over runs; lower right is better. ` +
       (beaten.length ? `Left out, as another rate of the method beats them: ${beaten.join(", ")}.` : ""),
-    panels: [{
+    panels: panels.map(({ model, all }) => ({
+      ...(bases.length > 1 && { title: model ?? "" }),
       xLabel: "gain on the target (nats/token)",
       yLabel: "loss gained on general text (nats/token)",
-      series: fronts,
-    }],
+      series: [...new Set(all.map(({ method }) => method))]
+        .map((method) => series(method, all.filter((trade) => trade.method === method && trade.isFront))),
+    })),
   };
 }
 
@@ -100,6 +106,32 @@ export function atEqualGain(
     const gain = Math.min(a.at(-1)!.gain, b.at(-1)!.gain);
     const { model, seed } = runs[0].config;
     return [{ model, seed, gain, paid: [paidFor(a, gain), paidFor(b, gain)] as const }];
+  });
+}
+
+/**
+ * Whether OLoRA forgets less than each other method at equal gain, by the 95 % interval (`meanInterval`) over bases and
+ * seeds; open with fewer than two of them.
+ *
+ * @param others Keys of the methods it is set against.
+ */
+export function forgettingVerdicts(rows: readonly RunRow[], others: readonly string[]): Verdict[] {
+  return others.map((other) => {
+    const paid = atEqualGain(rows, ["olora", other]).map(({ paid }) => paid);
+    const [a, b] = [0, 1].map((i) => paid.map((pair) => pair[i]));
+    const { mean: more, low, high, n } = pairedInterval(a, b);
+    const name = other === "full" ? "full fine-tuning" : methodName(other);
+    return {
+      claim: `OLoRA forgets less than ${name} at equal gain`,
+      outcome: high < 0 ? "held" : low > 0 ? "did not hold" : "open",
+      sentence: n < 2
+        ? "Fewer than two bases or seeds have both."
+        : `Loss gained on general text ${mean(a).toFixed(3)} (${name} ${
+          mean(b).toFixed(3)
+        }): a difference of ` +
+          `${more > 0 ? "+" : ""}${formatFixed(more, 3)} nats (95 % interval ${formatFixed(low, 3)} to ` +
+          `${formatFixed(high, 3)}, ${n} pairs).`,
+    };
   });
 }
 

@@ -1,10 +1,10 @@
 import { attach, type AttachOptions } from "../adapters/attach.ts";
+import type { DType } from "../core/dtype.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { countingDevice } from "../gpu/counting_device.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
-import { readableDType } from "../io/safetensors_format.ts";
 import { checkTensors, expectedTensors } from "../io/weights.ts";
 import { Model } from "../nn/model.ts";
 import { Trainer } from "./train.ts";
@@ -46,7 +46,8 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   checkTensors(config, file.tensors, folder);
   const tensors = new Map<string, Tensor>();
   for (const [name, shape] of expectedTensors(config)) {
-    const dtype = shape.length === 1 ? "f32" : readableDType(file.tensors.get(name)!.dtype, name, folder);
+    // What checkTensors lets pass is called as it is stored.
+    const dtype = shape.length === 1 ? "f32" : file.tensors.get(name)!.dtype.toLowerCase() as DType;
     tensors.set(name, gpu.tensor(shape, dtype));
   }
   using model = new Model(gpu, { name: folder, folder }, config, undefined, tensors);

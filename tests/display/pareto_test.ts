@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
-import { atEqualGain, paretoFigure, trades } from "../../lib/display/pareto.ts";
+import { atEqualGain, forgettingVerdicts, paretoFigure, trades } from "../../lib/display/pareto.ts";
 import type { RunRow } from "../../lib/display/rows.ts";
 import { svgFigure } from "../../lib/display/svg.ts";
 
@@ -83,4 +83,26 @@ Deno.test("atEqualGain() takes what was gained for nothing as the start of each 
     0.1,
   ]]);
   assertEquals(atEqualGain(rows, ["olora", "lora"], "divergence"), []);
+});
+
+Deno.test("paretoFigure() gives each base a panel of its own", () => {
+  const on = (model: string) => ROWS.map((made) => ({ ...made, config: { ...made.config, model } }));
+  const { panels } = paretoFigure([...on("one"), ...on("two")]);
+  assertEquals(panels.map(({ title, series }) => [title, series.length]), [["one", 2], ["two", 2]]);
+});
+
+Deno.test("forgettingVerdicts() go by the interval of what was paid at equal gain", () => {
+  const pairs = (paid: [number, number][]) =>
+    paid.flatMap(([olora, lora], seed) => [
+      row("olora", 1e-3, seed, 1, olora),
+      row("lora", 1e-3, seed, 1, lora),
+    ]);
+  const outcome = (paid: [number, number][]) => forgettingVerdicts(pairs(paid), ["lora"])[0].outcome;
+  assertEquals(outcome([[0.1, 0.2], [0.12, 0.21], [0.1, 0.21]]), "held");
+  assertEquals(outcome([[0.2, 0.1], [0.21, 0.12], [0.21, 0.1]]), "did not hold");
+  assertEquals(outcome([[0.1, 0.2], [0.2, 0.1], [0.1, 0.1]]), "open");
+  const [one] = forgettingVerdicts(pairs([[0.1, 0.2]]), ["lora"]);
+  assertEquals([one.outcome, one.sentence], ["open", "Fewer than two bases or seeds have both."]);
+  const [three] = forgettingVerdicts(pairs([[0.1, 0.2], [0.12, 0.21], [0.1, 0.21]]), ["lora"]);
+  assertStringIncludes(three.sentence, "0.107 (LoRA 0.207): a difference of −0.100 nats");
 });
