@@ -103,6 +103,13 @@ const MADE: Record<
     steps: 4,
   },
   "qwen3": { model: "qwen3", config: { r: 2, target_modules: "all-linear" }, steps: 4 },
+  "opt": {
+    model: "opt",
+    config: { r: 2, target_modules: ["q_proj", "out_proj", "fc1", "fc2"], init_lora_weights: "olora" },
+    steps: 4,
+  },
+  "gpt2": { model: "gpt2", config: { r: 2, target_modules: ["c_attn"] }, steps: 4 },
+  "gpt2, pissa": { model: "gpt2", config: { r: 2, init_lora_weights: "pissa" }, steps: 4 },
   "gemma": {
     model: "gemma",
     config: { r: 2, target_modules: "all-linear", init_lora_weights: "olora" },
