@@ -1,7 +1,9 @@
 import { attach, type AttachOptions } from "../adapters/attach.ts";
 import type { DType } from "../core/dtype.ts";
+import { GpuError } from "../core/errors.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { countingDevice } from "../gpu/counting_device.ts";
+import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
@@ -59,6 +61,57 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   for await (const _ of trainer.run());
   const total = gpu.pool.peakBytes;
   return { weights, adapter: attached - weights, update: total - attached, total };
+}
+
+/** Bytes of one buffer of the reservation: all devices make buffers of that size. */
+const PIECE = 1 << 28;
+
+/**
+ * Asks the device for all that a training will take, gives it back, and returns the plan: WebGPU does not tell how much
+ * memory a device has, so this is the one way to refuse before anything is uploaded.
+ *
+ * @throws {GpuError} If the device does not have it; the message says which settings would take less, and how much.
+ */
+export async function reserveMemory(
+  gpu: Gpu,
+  folder: string,
+  training: PlannedTraining,
+): Promise<MemoryPlan> {
+  const plan = await planMemory(folder, training);
+  if (await has(gpu, plan.total)) return plan;
+  const { batchSize, recompute = false } = training;
+  const smaller: [string, PlannedTraining][] = [
+    ["recompute", { ...training, recompute: true }],
+    [`batch size ${batchSize >> 1}`, { ...training, batchSize: batchSize >> 1 }],
+    [`both`, { ...training, batchSize: batchSize >> 1, recompute: true }],
+  ];
+  const able = smaller.filter(([, { batchSize }]) => batchSize > 0).slice(
+    recompute ? 1 : 0,
+    recompute ? 2 : 3,
+  );
+  const found = await Promise.all(
+    able.map(async ([name, other]) => `${megabytes((await planMemory(folder, other)).total)} with ${name}`),
+  );
+  throw new GpuError(
+    `Cannot train ${folder}: ${gpu.info.name} refused ${megabytes(plan.total)} of memory ` +
+      `(${megabytes(plan.weights)} of weights, ${megabytes(plan.update)} for an update)` +
+      (found.length ? `, expected less: ${found.join(", ")}` : ", expected a smaller model"),
+  );
+}
+
+async function has({ device }: Gpu, bytes: number): Promise<boolean> {
+  device.pushErrorScope("out-of-memory");
+  const buffers: GPUBuffer[] = [];
+  for (let left = bytes; left > 0; left -= PIECE) {
+    buffers.push(device.createBuffer({ size: Math.min(left, PIECE), usage: GPUBufferUsage.STORAGE }));
+  }
+  const error = await device.popErrorScope();
+  for (const buffer of buffers) buffer.destroy();
+  return error === null;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(0)} MB`;
 }
 
 function* sameBatch(rows: number, tokens: number): Generator<Batch, void> {

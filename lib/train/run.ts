@@ -1,5 +1,5 @@
 import type { Adapter } from "../adapters/adapter.ts";
-import { attach } from "../adapters/attach.ts";
+import { attach, type AttachOptions } from "../adapters/attach.ts";
 import { methodOptionNames } from "../adapters/options.ts";
 import { saveAdapter } from "../adapters/save.ts";
 import { type Batch, batches, batchesInOrder } from "../datasets/batches.ts";
@@ -9,12 +9,15 @@ import { VERSION } from "../core/version.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { appendLine, readJsonl } from "../io/jsonl.ts";
 import { readJsonIfAny } from "../io/json_file.ts";
+import { readModelConfig } from "../io/model_config.ts";
+import { resolveModel } from "../io/model_folder.ts";
 import { readPeftAdapter } from "../io/peft.ts";
 import { moduleScale } from "../io/peft_format.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { settleVariants } from "../ops/variants.ts";
 import { readCheckpoint, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { meanLoss } from "./evaluate.ts";
+import { reserveMemory } from "./memory.ts";
 import { checkRunConfig, type RunConfig, runIdentity } from "./run_config.ts";
 import type { RunEvent } from "./run_event.ts";
 import { type StepRecord, Trainer } from "./train.ts";
@@ -63,6 +66,8 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   for (const [kernel, variant] of stored?.variants ?? []) gpu.variants.set(kernel, variant);
   settleVariants(gpu);
   const { permutation } = config;
+  const options = await attachOptions(config);
+  if (!control.model) await reserve(gpu, config, options);
   using loaded = control.model
     ? undefined
     : await loadModel(config.model, { gpu, ...(permutation !== undefined && { permutation }) });
@@ -70,7 +75,6 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   const evaluate = await evaluation(config, model);
   const dataset = await datasetOf(config.data, config, model);
   const steps = stepsOf(dataset, config);
-  const options = await attachOptions(config);
   await gpu.settled();
   const begin = performance.now();
   using adapter = await attach(model, options);
@@ -128,7 +132,15 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
 }
 
 /** What `attach` is asked for; settings that are not given are those of the starting factors. */
-async function attachOptions(config: RunConfig) {
+/** Whether the device has the memory, before the first upload; batches that were made already may be of another size. */
+async function reserve(gpu: Gpu, config: RunConfig, options: AttachOptions): Promise<void> {
+  const folder = await resolveModel(config.model);
+  const { batchSize = 8, recompute = false } = config;
+  const seqLen = seqLenOf(config, { config: await readModelConfig(folder) });
+  await reserveMemory(gpu, folder, { ...options, batchSize, seqLen, recompute });
+}
+
+async function attachOptions(config: RunConfig): Promise<AttachOptions> {
   const { method, dropout, seed, init } = config;
   let { rank, alpha, targets } = config;
   const start = init === undefined ? undefined : await readPeftAdapter(init);
@@ -158,7 +170,10 @@ async function datasetOf(path: string, config: RunConfig, model: Model): Promise
 }
 
 /** Default 128 tokens, or what the model can take. */
-function seqLenOf({ seqLen }: Pick<RunConfig, "seqLen">, { config: { context } }: Model): number {
+function seqLenOf(
+  { seqLen }: Pick<RunConfig, "seqLen">,
+  { config: { context } }: Pick<Model, "config">,
+): number {
   if (seqLen === undefined) return Math.min(128, context);
   if (seqLen <= context) return seqLen;
   throw new RangeError(

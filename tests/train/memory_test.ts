@@ -1,8 +1,9 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
+import { GpuError } from "../../lib/core/errors.ts";
 import { countingDevice } from "../../lib/gpu/counting_device.ts";
 import { loadModel } from "../../lib/nn/model.ts";
-import { planMemory } from "../../lib/train/memory.ts";
+import { planMemory, reserveMemory } from "../../lib/train/memory.ts";
 import { trainRun } from "../../lib/train/run.ts";
 import { testDevice } from "../helpers/device.ts";
 import { fixturePath } from "../helpers/fixtures.ts";
@@ -70,4 +71,38 @@ Deno.test("attach() on a counting device needs no numbers", async () => {
   using model = await loadModel("tiny", { gpu });
   using adapter = await attach(model, { method: "olora", rank: 8, targets: "all-linear" });
   assertEquals(adapter.trainable, 77_824);
+});
+
+/** A device whose memory is full. */
+function fullDevice() {
+  const gpu = countingDevice();
+  Object.assign(gpu.device, { popErrorScope: () => Promise.resolve({ message: "out of memory" }) });
+  return gpu;
+}
+
+Deno.test("reserveMemory() gives back what it asked for, and names what would take less where it is refused", async () => {
+  const training = { method: "olora", rank: 8, batchSize: 8, seqLen: 64 };
+  const gpu = await testDevice();
+  const before = gpu.liveBytes;
+  const folder = fixturePath("llama_tied");
+  assertEquals(await reserveMemory(gpu, folder, training), await planMemory(folder, training));
+  assertEquals(gpu.liveBytes, before);
+  using full = fullDevice();
+  const refused = await assertRejects(() => reserveMemory(full, folder, training), GpuError);
+  assertMatch(
+    refused.message,
+    /^Cannot train .*: counting device refused \d+ MB of memory \(\d+ MB of weights, \d+ MB for an update\), expected less: \d+ MB with recompute, \d+ MB with batch size 4, \d+ MB with both$/,
+  );
+  const least = { ...training, batchSize: 1, recompute: true };
+  await assertRejects(() => reserveMemory(full, folder, least), GpuError, "expected a smaller model");
+});
+
+Deno.test("trainRun() asks for its memory before anything is uploaded", async () => {
+  using gpu = fullDevice();
+  let uploads = 0;
+  Object.assign(gpu.device.queue, { writeBuffer: () => void uploads++ });
+  const run = { model: fixturePath("llama_tied"), data: "rows.jsonl" };
+  const events = trainRun(run, { gpu, stopped: () => false });
+  await assertRejects(() => Array.fromAsync(events), GpuError, "of memory");
+  assertEquals(uploads, 0);
 });
