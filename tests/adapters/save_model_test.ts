@@ -54,9 +54,9 @@ for (const dtype of ["f16", "bf16"] as const) {
       expectClose(toFloat32(await file.read(`${Q}.weight`)), values, bounds, Q);
       using merged = await loadModel(folder, { gpu });
       const attached = await score(model, ids);
-      // The nats of this model move by less than 64 times what its weights are rounded by.
+      // Its weights are large: the nats of this model move by up to 22 times what they are rounded by.
       (await score(merged, ids)).forEach((row, i) =>
-        expectClose(row, attached[i], 64 * HALF_EPS[dtype], `row ${i}`)
+        expectClose(row, attached[i], 32 * HALF_EPS[dtype], `row ${i}`)
       );
     }));
 }
@@ -89,7 +89,8 @@ for (const dtype of ["f32", "bf16"] as const) {
         assertEquals(await saveModel(model, folder, dtype), { dtype, lost: [] });
         const attached = await score(model, ids);
         using merged = await loadModel(folder, { gpu });
-        const limit = dtype === "f32" ? 1e-5 : 64 * HALF_EPS.bf16;
+        // In f32 nothing is rounded a second time; in bf16 the nats of this model move by up to twice the rounding.
+        const limit = dtype === "f32" ? 0 : 4 * HALF_EPS.bf16;
         (await score(merged, ids)).forEach((row, i) => expectClose(row, attached[i], limit, `row ${i}`));
       })
     ));
