@@ -8,8 +8,8 @@ import { trainRun } from "../../lib/train/run.ts";
 import { testDevice } from "../helpers/device.ts";
 import { fixturePath } from "../helpers/fixtures.ts";
 
-/** What `inspect` promises. */
-const SHARE = 0.1;
+/** Seven of the eight are equal; with sums split over more tiles, as GPUs have it, the other differed by 1.6 %. */
+const SHARE = 0.02;
 
 const CASES = [
   ["llama_tied", { method: "olora", rank: 8 }],
@@ -23,7 +23,7 @@ const CASES = [
 ] as const;
 
 for (const [name, options] of CASES) {
-  Deno.test(`planMemory() is within 10 % of what training ${name} by ${JSON.stringify(options)} takes`, async () => {
+  Deno.test(`planMemory() is within 2 % of what training ${name} by ${JSON.stringify(options)} takes`, async () => {
     const gpu = await testDevice();
     const folder = fixturePath(name);
     const [batchSize, seqLen] = [8, 32];
