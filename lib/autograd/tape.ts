@@ -80,12 +80,19 @@ interface Node {
  */
 export class Tape implements Disposable {
   readonly #gpu: Gpu;
+  readonly #gradients: boolean;
   readonly #nodes: Node[] = [];
   readonly #kept = new Set<Tensor>();
 
-  /** An empty tape. */
-  constructor(gpu: Gpu) {
+  /**
+   * An empty tape.
+   *
+   * @param options `gradients: false` for values alone: nothing on this tape needs a gradient, so none is computed, not
+   * even by a loss, which otherwise adds the head's to its sink on the way forward. Default true.
+   */
+  constructor(gpu: Gpu, { gradients = true }: { gradients?: boolean } = {}) {
     this.#gpu = gpu;
+    this.#gradients = gradients;
   }
 
   /** The device that operations run on. */
@@ -99,13 +106,13 @@ export class Tape implements Disposable {
     inputs: readonly Variable[],
     attributes: Attributes,
   ): Variable[] {
-    const uses = inputs.map(({ value, needsGradient, sink }): InputUse => ({
-      value,
-      needed: needsGradient,
-      ...(sink && { sink }),
-    }));
+    const uses = inputs.map(({ value, needsGradient, sink }): InputUse =>
+      this.#gradients
+        ? { value, needed: needsGradient, ...(sink && { sink }) }
+        : { value, needed: false }
+    );
     const { outputs, saved, scratch = [] } = rule.forward(this.#gpu, uses, attributes);
-    const needsGradient = inputs.some((input) => input.needsGradient);
+    const needsGradient = uses.some(({ needed }) => needed);
     const made = outputs.map((value): Variable => ({ value, needsGradient }));
     this.#nodes.push({
       inputs,
@@ -129,6 +136,7 @@ export class Tape implements Disposable {
     inputs: readonly Variable[],
     run: (tape: Tape, inputs: readonly Variable[]) => readonly Variable[],
   ): Variable[] {
+    if (!this.#gradients) return [...run(this, inputs)];
     const again = () => {
       const tape = new Tape(this.#gpu);
       const leaves = inputs.map(({ value, needsGradient }): Variable => ({ value, needsGradient }));

@@ -64,7 +64,7 @@ export async function* generate(
 function lastLogits(model: Model, ids: readonly number[], cache: KeyValueCache) {
   const { gpu, config } = model;
   const t = ids.length;
-  const tape = new Tape(gpu);
+  const tape = new Tape(gpu, { gradients: false });
   const changes = model.changes;
   const uploaded = gpu.upload(Uint32Array.from(ids), [t]);
   const positions = uploadPositions(gpu, model, { b: 1, t, start: cache.length });

@@ -132,7 +132,7 @@ export async function score(
     const group = order.splice(-Math.max(1, Math.floor(batchTokens / t)));
     const batch = padded(group.map((i) => rows[i]), t);
     const nll = model.gpu.scope(() => {
-      const tape = new Tape(model.gpu);
+      const tape = new Tape(model.gpu, { gradients: false });
       const uploaded = uploadBatch(model, batch);
       return tape.keep(negativeLogLikelihood(tape, model, uploaded, changes ? { changes } : {}));
     });

@@ -90,7 +90,7 @@ async function meanOf(
   using totals = gpu.keep(gpu.tensor([Math.max(1, all.length)]));
   all.forEach((batch, at) => {
     gpu.scope(() => {
-      using tape = new Tape(gpu);
+      using tape = new Tape(gpu, { gradients: false });
       sumInto(gpu, record(tape, uploadBatch(model, batch)), totals, { at });
     });
     gpu.flush();
@@ -138,7 +138,7 @@ export async function multipleChoice(
     const batch = collate(rows.slice(first, first + batchRows));
     const { gpu } = model;
     const nll = gpu.scope(() => {
-      const tape = new Tape(gpu);
+      const tape = new Tape(gpu, { gradients: false });
       return tape.keep(
         negativeLogLikelihood(tape, model, uploadBatch(model, batch), changes ? { changes } : {}),
       );

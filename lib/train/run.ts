@@ -106,11 +106,12 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
     const stops = [every, checkpointEvery].filter((n) => n > 0).map((n) =>
       (Math.floor(trainer.step / n) + 1) * n
     );
+    const from = trainer.step;
     for await (const records of trainer.run({ until: Math.min(steps, ...stops), stopped: control.stopped })) {
       metrics?.append(records.map(metricsRow));
       for (const { step, ...record } of records) yield { step, steps, ...record };
     }
-    const due = (n: number) => n > 0 && trainer.step % n === 0;
+    const due = (n: number) => n > 0 && trainer.step > from && trainer.step % n === 0;
     if (evaluate && (due(every) || trainer.step === steps)) yield await evaluated();
     if (control.stopped() && trainer.step < steps) {
       if (place !== undefined) yield await checkpoint();
@@ -131,7 +132,6 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   yield event({ finished: true });
 }
 
-/** What `attach` is asked for; settings that are not given are those of the starting factors. */
 /** Whether the device has the memory, before the first upload; batches that were made already may be of another size. */
 async function reserve(gpu: Gpu, config: RunConfig, options: AttachOptions): Promise<void> {
   const folder = await resolveModel(config.model);
@@ -140,6 +140,7 @@ async function reserve(gpu: Gpu, config: RunConfig, options: AttachOptions): Pro
   await reserveMemory(gpu, folder, { ...options, batchSize, seqLen, recompute });
 }
 
+/** What `attach` is asked for; settings that are not given are those of the starting factors. */
 async function attachOptions(config: RunConfig): Promise<AttachOptions> {
   const { method, dropout, seed, init } = config;
   let { rank, alpha, targets } = config;
