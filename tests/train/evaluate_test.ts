@@ -5,7 +5,9 @@ import { loadModel } from "../../lib/nn/model.ts";
 import { decoder, type Weights } from "../../lib/reference/decoder.ts";
 import { klDivergence } from "../../lib/reference/kl_divergence.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
-import { meanDivergence, meanLoss } from "../../lib/train/evaluate.ts";
+import { generate } from "../../lib/nn/generate.ts";
+import { score } from "../../lib/nn/score.ts";
+import { meanDivergence, meanLoss, multipleChoice } from "../../lib/train/evaluate.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { modelFolder, referenceModel } from "../helpers/fixtures.ts";
@@ -110,4 +112,16 @@ Deno.test("meanDivergence() and meanLoss() of nothing predicted are NaN, and fre
   assertEquals(gpu.liveBytes, held);
   adapter[Symbol.dispose]();
   assertEquals(gpu.liveBytes, live);
+});
+
+Deno.test("Looking at full fine-tuning leaves no gradient for its next update", async () => {
+  using adapter = await attach(model, { method: "full" });
+  const rows = data.map(({ ids }) => [...ids.subarray(0, T)]);
+  const choices = rows.map((ids) => ({ ids, mask: ids.map(() => true) }));
+  await meanLoss(model, data);
+  await meanDivergence(model, data);
+  await multipleChoice(model, [{ task: "t", answer: 0, choices, bytes: [T, T] }]);
+  await score(model, rows);
+  for await (const _ of generate(model, rows[0], { maxNewTokens: 2 }));
+  assert((await gpu.read(adapter.parameters.gradient)).every((x) => x === 0));
 });

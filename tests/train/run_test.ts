@@ -64,6 +64,50 @@ for (const [name, settings] of Object.entries(CONFIGS)) {
   });
 }
 
+for (const method of ["olora", "full"]) {
+  Deno.test(`trainRun() of ${method} takes the same updates whether or not it is evaluated between them`, async () => {
+    const losses = async (evaluation?: RunConfig["evaluation"]) => {
+      const config = { model: MODEL, data: DATA, method, steps: 6, learningRate: 3e-3, seed: 3, clip: 1 };
+      const events = await collect({ ...config, ...(evaluation && { evaluation }) }, Infinity);
+      return events.flatMap(({ loss, gradNorm }) => loss === undefined ? [] : [[loss, gradNorm]]);
+    };
+    assertEquals(await losses({ data: DATA, every: 2, rows: 4 }), await losses());
+  });
+}
+
+Deno.test("trainRun() stopped where it is evaluated, and again at once, gives the bits of a run that was not", async () => {
+  const folder = await Deno.makeTempDir();
+  const config = (out: string): RunConfig => ({
+    model: MODEL,
+    data: DATA,
+    out: `${folder}/${out}`,
+    method: "full",
+    steps: 8,
+    learningRate: 3e-3,
+    evaluation: { data: DATA, every: 2, rows: 4 },
+  });
+  await collect(config("whole"), Infinity);
+  const gpu = await testDevice();
+  let finished = false;
+  for (let evaluations = 0; !finished; evaluations++) {
+    assert(evaluations < 6, "it does not get on");
+    let seen = 0;
+    const stopped = () => seen > evaluations;
+    for await (const event of trainRun(config("parts"), { gpu, stopped, resume: true })) {
+      if (event.evaluation !== undefined) seen++;
+      finished = event.finished ?? false;
+    }
+    if (!finished) await collect(config("parts"), 0, true);
+  }
+  for (const file of ["metrics.jsonl", "evaluations.jsonl", "model.safetensors"]) {
+    const [found, expected] = [`parts/${file}`, `whole/${file}`].map((path) =>
+      Deno.readFileSync(`${folder}/${path}`)
+    );
+    assertEquals(found, expected, file);
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("trainRun() refuses the checkpoint of another run", async () => {
   const out = await Deno.makeTempDir();
   const config = { model: MODEL, data: DATA, out, steps: 8, learningRate: 1e-3 };
