@@ -107,9 +107,7 @@ export class Tape implements Disposable {
     attributes: Attributes,
   ): Variable[] {
     const uses = inputs.map(({ value, needsGradient, sink }): InputUse =>
-      this.#gradients
-        ? { value, needed: needsGradient, ...(sink && { sink }) }
-        : { value, needed: false }
+      this.#gradients ? { value, needed: needsGradient, ...(sink && { sink }) } : { value, needed: false }
     );
     const { outputs, saved, scratch = [] } = rule.forward(this.#gpu, uses, attributes);
     const needsGradient = uses.some(({ needed }) => needed);

@@ -40,6 +40,8 @@ export class Gpu implements Disposable {
   readonly pool: BufferPool;
   /** Kernel variant in use by kernel family; part of a run's identity. */
   readonly variants: Map<string, string> = new Map();
+  /** Most bytes of a tensor that a kernel can be given at once; a tensor may be larger, and is then given in parts. */
+  readonly bindingBytes: number;
   /** Command buffers submitted so far. */
   submits = 0;
 
@@ -60,6 +62,7 @@ export class Gpu implements Disposable {
     this.device = device;
     this.info = info;
     this.features = features;
+    this.bindingBytes = device.limits.maxStorageBufferBindingSize;
     this.#align = device.limits.minUniformBufferOffsetAlignment;
     this.#arena = device.createBuffer({
       label: "uniform arena",
@@ -380,8 +383,7 @@ export class Gpu implements Disposable {
     if (storage.length !== spec.storage.length) {
       refuse(`got ${storage.length} tensors, expected ${spec.storage.length}`);
     }
-    const { maxStorageBufferBindingSize: bytes, maxComputeWorkgroupsPerDimension: groups } =
-      this.device.limits;
+    const { bindingBytes: bytes, device: { limits: { maxComputeWorkgroupsPerDimension: groups } } } = this;
     for (const tensor of storage) {
       if (tensor.disposed) refuse(`a tensor of shape [${tensor.shape.join(", ")}] was disposed`);
       if (bindingBytes(tensor) > bytes) {

@@ -27,7 +27,7 @@ export function embeddingKernel(dtype: DType): KernelSpec {
     source: (blocks?.source ?? NO_BLOCKS) + source,
     consts: { FORMAT: format },
     storage: ["read", "read", "read_write"],
-    uniforms: [["n", "u32"], ["d", "u32"], ["v", "u32"]],
+    uniforms: [["n", "u32"], ["d", "u32"], ["v", "u32"], ["first", "u32"], ["rows", "u32"]],
     workgroups: ({ n, d }) => linearGrid(Math.ceil(n * d / 256)),
   };
 }

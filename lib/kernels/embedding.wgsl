@@ -1,10 +1,11 @@
 // embedding: x[i] = table[ids[i]], widened to f32      oracle: lib/reference/embedding.ts
 //
 // Grid      four elements of x an invocation, 64 a workgroup.
-// Bindings  1 ids u32 [n]   2 table [v, d] of f32, f16 or bf16 (two to a word) or blocks   3 x f32 [n, d]
+// Bindings  1 ids u32 [n]   2 table [rows, d] of f32, f16 or bf16 (two to a word) or blocks: the rows
+//           from `first` on of a table [v, d], those of x that lie elsewhere in it are left as they are   3 x f32 [n, d]
 // Consts    FORMAT  0 f32, 1 f16, 2 bf16, from 3 on as in dequantize_four.wgsl, which embedding.ts prepends then
 // An id past the table gives a row of NaN: a clamped one would go unseen.
-struct Uniforms { n: u32, d: u32, v: u32 }
+struct Uniforms { n: u32, d: u32, v: u32, first: u32, rows: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read> table: array<vec4u>;
@@ -30,7 +31,8 @@ fn four(at: u32) -> vec4f {
 fn one(at: u32) -> f32 {
   let id = ids[at / u.d];
   if (id >= u.v) { return nan(id); }
-  let source = id * u.d + at % u.d;
+  if (id - u.first >= u.rows) { return x[at / 4u][at % 4u]; }
+  let source = (id - u.first) * u.d + at % u.d;
   if (FORMAT == 0) { return bitcast<f32>(table[source / 4u][source % 4u]); }
   return unpack(table[source / 8u][source / 2u % 4u])[source % 2u];
 }
@@ -50,9 +52,9 @@ fn main(
     return;
   }
   let id = ids[at / u.d];
-  if (id < u.v) {
-    x[at / 4u] = four(id * u.d + at % u.d);
-  } else {
+  if (id >= u.v) {
     x[at / 4u] = vec4f(nan(id));
+  } else if (id - u.first < u.rows) {
+    x[at / 4u] = four((id - u.first) * u.d + at % u.d);
   }
 }

@@ -10,6 +10,6 @@ export const embeddingBackward: KernelSpec = {
   name: "embedding_backward",
   source,
   storage: ["read", "read", "read", "read_write"],
-  uniforms: [["segments", "u32"], ["d", "u32"]],
+  uniforms: [["segments", "u32"], ["d", "u32"], ["first", "u32"], ["rows", "u32"]],
   workgroups: ({ segments, d }) => linearGrid(Math.ceil(segments * d / 64)),
 };

@@ -3,8 +3,8 @@
 //
 // Grid      one element of a row that was read an invocation, 64 a workgroup.
 // Bindings  1 order u32 [n], tokens sorted by id   2 segments vec2u [≤ n]: id, end in `order` (it begins where the
-//           segment before it ends)   3 dx f32 [n, d]   4 dtable f32 [v, d]
-struct Uniforms { segments: u32, d: u32 }
+//           segment before it ends)   3 dx f32 [n, d]   4 dtable f32 [rows, d]: the rows from `first` on
+struct Uniforms { segments: u32, d: u32, first: u32, rows: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
 @group(0) @binding(2) var<storage, read> segments: array<vec2u>;
@@ -24,9 +24,11 @@ fn main(
   var begin = 0u;
   if (segment > 0u) { begin = segments[segment - 1u].y; }
   let row = segments[segment];
-  var sum = dtable[row.x * u.d + column];
+  let place = row.x - u.first;
+  if (place >= u.rows) { return; }
+  var sum = dtable[place * u.d + column];
   for (var i = begin; i < row.y; i++) {
     sum += dx[order[i] * u.d + column];
   }
-  dtable[row.x * u.d + column] = sum;
+  dtable[place * u.d + column] = sum;
 }

@@ -2,6 +2,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { nonFiniteSpec } from "../kernels/non_finite.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
+import { stretchesOf } from "../ops/row_ranges.ts";
 
 /** A matrix and what errors call it. */
 export interface NamedMatrix {
@@ -27,7 +28,7 @@ export async function requireFinite(
   matrices.forEach(({ w }, at) =>
     gpu.scope(() => {
       const dense = w.dtype === "f32" ? w : effectiveWeight(gpu, w);
-      gpu.run(nonFiniteSpec, [dense, flags], { n: dense.size, at });
+      for (const part of stretchesOf(gpu, dense)) gpu.run(nonFiniteSpec, [part, flags], { n: part.size, at });
     })
   );
   const bad = (await gpu.read(flags)).findIndex((flag) => flag !== 0);

@@ -6,8 +6,10 @@ import { qrFinishSpec } from "../kernels/qr_finish.ts";
 import { qrIdentitySpec } from "../kernels/qr_identity.ts";
 import { qrLoadSpec } from "../kernels/qr_load.ts";
 import { PANEL, qrPanelSpec } from "../kernels/qr_panel.ts";
+import { copyColumns } from "../ops/columns.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { matmul } from "../ops/matmul.ts";
+import { exceedsBinding } from "../ops/row_ranges.ts";
 import { type NamedMatrix, nonFiniteError } from "./finite.ts";
 
 /** Options of `qrAll` and `qr`. */
@@ -135,7 +137,12 @@ function factor(
   const p = gpu.tensor([columns, ld]);
   const v = gpu.tensor([columns, ld]);
   const exponent = gpu.tensor([columns], "i32");
-  gpu.run(qrLoadSpec, [w, p, exponent, flags], { m, n, ld, columns, at });
+  let [head, wide] = [w, n];
+  if (exceedsBinding(gpu, w)) {
+    [head, wide] = [gpu.tensor([m, columns]), columns];
+    copyColumns(gpu, w, head, { width: columns });
+  }
+  gpu.run(qrLoadSpec, [head, p, exponent, flags], { m, n: wide, ld, columns, at });
   const panels: { first: number; count: number; t: Tensor }[] = [];
   for (let first = 0; first < columns; first += PANEL) {
     const count = Math.min(PANEL, columns - first);

@@ -2,6 +2,7 @@ import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { adamwSpec } from "../kernels/adamw.ts";
+import { stretchesOf } from "./row_ranges.ts";
 
 /** Settings of one AdamW update. */
 export interface AdamwSettings {
@@ -37,7 +38,7 @@ export function adamw(
   settings: AdamwSettings,
 ): void {
   const { gradient, parameters, m, v, norm } = tensors;
-  const { n } = bindAxes("adamw", {
+  bindAxes("adamw", {
     "parameters [n]": parameters.shape,
     "gradient [n]": gradient.shape,
     "m [n]": m.shape,
@@ -45,18 +46,21 @@ export function adamw(
   });
   const { step, learningRate, weightDecay = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip = 0, at = 0 } =
     settings;
-  gpu.run(adamwSpec, [gradient, parameters, m, v, norm], {
-    quads: Math.ceil(n / 4),
-    rate: learningRate,
-    beta1,
-    rest1: 1 - beta1,
-    beta2,
-    rest2: 1 - beta2,
-    eps,
-    decay: 1 - learningRate * weightDecay,
-    first: 1 / (1 - beta1 ** step),
-    second: 1 / (1 - beta2 ** step),
-    max_norm: clip,
-    at,
+  const stretches = [gradient, parameters, m, v].map((tensor) => stretchesOf(gpu, tensor));
+  stretches[0].forEach(({ size }, i) => {
+    gpu.run(adamwSpec, [...stretches.map((of) => of[i]), norm], {
+      quads: Math.ceil(size / 4),
+      rate: learningRate,
+      beta1,
+      rest1: 1 - beta1,
+      beta2,
+      rest2: 1 - beta2,
+      eps,
+      decay: 1 - learningRate * weightDecay,
+      first: 1 / (1 - beta1 ** step),
+      second: 1 / (1 - beta2 ** step),
+      max_norm: clip,
+      at,
+    });
   });
 }

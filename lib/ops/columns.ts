@@ -2,6 +2,21 @@ import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { columnsSpec } from "../kernels/columns.ts";
+import { rowRanges, rowsOf } from "./row_ranges.ts";
+
+/** Copies `width` columns of f32 x, from column `from` on, to the columns of y from `to` on; both have n rows. */
+export function copyColumns(
+  gpu: Gpu,
+  x: Tensor,
+  y: Tensor,
+  { width, from = 0, to = 0 }: { width: number; from?: number; to?: number },
+): void {
+  const { n, wide, broad } = bindAxes("copyColumns", { "x [n, wide]": x.shape, "y [n, broad]": y.shape });
+  for (const range of rowRanges(gpu, n, [x, y])) {
+    const parts = [x, y].map((matrix) => rowsOf(matrix, range));
+    gpu.run(columnsSpec, parts, { n: range.rows, width, wide, from_column: from, broad, to_column: to });
+  }
+}
 
 /**
  * Cuts f32 x `[n, parts · d]` into `parts` matrices `[n, d]` of neighbouring columns.
@@ -16,8 +31,7 @@ export function splitColumns(gpu: Gpu, x: Tensor, parts: number): Tensor[] {
   const width = d / parts;
   return Array.from({ length: parts }, (_, part) => {
     const y = gpu.tensor([n, width]);
-    const place = { wide: d, from_column: part * width, broad: width, to_column: 0 };
-    gpu.run(columnsSpec, [x, y], { n, width, ...place });
+    copyColumns(gpu, x, y, { width, from: part * width });
     return y;
   });
 }
@@ -32,8 +46,7 @@ export function joinColumns(gpu: Gpu, parts: readonly (Tensor | undefined)[]): T
   const y = gpu.tensor([n, parts.length * width]);
   if (present.length < parts.length) gpu.clear(y);
   parts.forEach((part, i) => {
-    const place = { wide: width, from_column: 0, broad: parts.length * width, to_column: i * width };
-    if (part) gpu.run(columnsSpec, [part, y], { n, width, ...place });
+    if (part) copyColumns(gpu, part, y, { width, to: i * width });
   });
   return y;
 }

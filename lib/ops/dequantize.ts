@@ -8,12 +8,16 @@ import { dequantizeKernel } from "../kernels/dequantize.ts";
  * A weight stored in blocks as f32, bit for bit what the host's `toFloat32` gives.
  *
  * @param w `[out, in]` of a block format.
- * @returns A new f32 `[out, in]`.
+ * @param into Where it goes, f32 `[out, in]`; default: a new tensor.
+ * @returns f32 `[out, in]`.
  * @throws {TypeError} If `w` is not of a block format.
  * @throws {RangeError} If `w` is no matrix, or its rows are no whole blocks.
  */
-export function dequantize(gpu: Gpu, w: Tensor): Tensor {
-  const { in: width } = bindAxes("dequantize", { "w [out, in]": w.shape });
+export function dequantize(gpu: Gpu, w: Tensor, into?: Tensor): Tensor {
+  const { in: width } = bindAxes("dequantize", {
+    "w [out, in]": w.shape,
+    ...into && { "into [out, in]": into.shape },
+  });
   if (!isBlockDType(w.dtype)) {
     throw new TypeError(`Cannot dequantize ${w.dtype}: expected ${blockDTypes.join(", ")}`);
   }
@@ -24,7 +28,7 @@ export function dequantize(gpu: Gpu, w: Tensor): Tensor {
       } for ${w.dtype}`,
     );
   }
-  const y = gpu.tensor(w.shape);
+  const y = into ?? gpu.tensor(w.shape);
   gpu.run(dequantizeKernel(w.dtype), [w, y], { quads: w.size / 4 });
   return y;
 }

@@ -5,15 +5,22 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { effectiveWeightSpec } from "../kernels/effective_weight.ts";
 import { dequantize } from "./dequantize.ts";
 import { matmul } from "./matmul.ts";
+import { rowRanges, rowsOf } from "./row_ranges.ts";
 
 /** The low-rank part of an effective weight: s (B A − B₀ A₀); factors that are absent count as zero. */
 export interface LowRank {
   /** s, dimensionless. */
   scale: number;
   /** A f32 `[r, in]` and B f32 `[out, r]`, which are trained. */
-  trained?: { a: Tensor; b: Tensor };
+  trained?: Factors;
   /** A₀ and B₀, where training started. */
-  start?: { a: Tensor; b: Tensor };
+  start?: Factors;
+}
+
+/** A `[r, in]` and B `[out, r]`. */
+interface Factors {
+  a: Tensor;
+  b: Tensor;
 }
 
 /**
@@ -25,15 +32,37 @@ export interface LowRank {
  * Source: the residual form of arXiv:2406.01775 rearranged (base weights are immutable here); own construction.
  */
 export function effectiveWeight(gpu: Gpu, w: Tensor, lowRank?: LowRank): Tensor {
-  const { trained, start, scale = 0 } = lowRank ?? {};
-  const axes = bindAxes("effectiveWeight", {
+  const { trained, start } = lowRank ?? {};
+  const { out } = bindAxes("effectiveWeight", {
     "w [out, in]": w.shape,
     ...(trained && { "a [r, in]": trained.a.shape, "b [out, r]": trained.b.shape }),
     ...(start && { "a0 [r, in]": start.a.shape, "b0 [out, r]": start.b.shape }),
   });
-  const { out, in: width, r = 0 } = axes;
+  const y = gpu.tensor(w.shape);
+  const ranges = rowRanges(gpu, out, [
+    y,
+    w,
+    ...[trained, start].flatMap((factors) => factors ? [factors.b] : []),
+  ]);
+  if (ranges.length === 1) fill(gpu, y, w, lowRank);
+  else {
+    for (const range of ranges) {
+      const part = (factors: Factors) => ({ a: factors.a, b: rowsOf(factors.b, range) });
+      fill(gpu, rowsOf(y, range), rowsOf(w, range), {
+        scale: lowRank?.scale ?? 0,
+        ...(trained && { trained: part(trained) }),
+        ...(start && { start: part(start) }),
+      });
+    }
+  }
+  return y;
+}
+
+function fill(gpu: Gpu, y: Tensor, w: Tensor, { trained, start, scale = 0 }: Partial<LowRank> = {}): void {
+  const [out, width] = w.shape;
+  const r = trained?.a.shape[0] ?? 0;
   const blocks = isBlockDType(w.dtype);
-  const y = blocks ? dequantize(gpu, w) : gpu.tensor(w.shape);
+  if (blocks) dequantize(gpu, w, y);
   const moved = trained && start;
   using p = gpu.tensor(moved ? [out, 2 * r] : [1]);
   using q = gpu.tensor(moved ? [2 * r, width] : [1]);
@@ -53,5 +82,4 @@ export function effectiveWeight(gpu: Gpu, w: Tensor, lowRank?: LowRank): Tensor 
   if (moved) matmul(gpu, "nn", p, q, { ...add, scale });
   else if (trained) matmul(gpu, "nn", trained.b, trained.a, { ...add, scale });
   else if (start) matmul(gpu, "nn", start.b, start.a, { ...add, scale: -scale });
-  return y;
 }

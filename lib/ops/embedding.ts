@@ -3,6 +3,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { embeddingKernel } from "../kernels/embedding.ts";
 import { embeddingBackward as backwardKernel } from "../kernels/embedding_backward.ts";
+import { rowRanges, rowsOf } from "./row_ranges.ts";
 
 /**
  * Rows of a table: `x[i] = table[ids[i]]`, widened to f32. Exact.
@@ -22,7 +23,10 @@ export function embedding(gpu: Gpu, ids: Tensor, table: Tensor): Tensor {
     throw new TypeError(`Cannot compute embedding with ids of ${ids.dtype}: expected u32`);
   }
   const x = gpu.tensor([n, d]);
-  gpu.run(embeddingKernel(table.dtype), [ids, table, x], { n, d, v });
+  for (const { first, rows } of rowRanges(gpu, v, [table])) {
+    const part = rowsOf(table, { first, rows });
+    gpu.run(embeddingKernel(table.dtype), [ids, part, x], { n, d, v, first, rows });
+  }
   return x;
 }
 
@@ -120,5 +124,8 @@ export function embeddingBackward(
     );
   }
   if (!accumulate) gpu.clear(into);
-  gpu.run(backwardKernel, [plan.order, plan.segments, dx, into], { segments: plan.count, d });
+  for (const { first, rows } of rowRanges(gpu, v, [into])) {
+    const part = rowsOf(into, { first, rows });
+    gpu.run(backwardKernel, [plan.order, plan.segments, dx, part], { segments: plan.count, d, first, rows });
+  }
 }

@@ -1,6 +1,8 @@
 import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { copyColumns } from "./columns.ts";
+import { exceedsBinding, type RowRange, rowRanges, rowsOf } from "./row_ranges.ts";
 import { runMatmul } from "../kernels/matmul_variants.ts";
 
 /** How the operands of a product are stored: `nn` A B, `nt` A Bᵀ, `tn` Aᵀ B. */
@@ -64,6 +66,56 @@ export function matmul(
     throw new RangeError(`Cannot compute matmul ${form} into an operand: expected a buffer of its own`);
   }
   const c = options.into ?? gpu.tensor(lead ? [batch, m, n] : [m, n]);
+  const isLarge = batch === 1 && [a, b, c].some((tensor) => exceedsBinding(gpu, tensor));
+  if (isLarge && inParts(gpu, form, [a, b, c].map(matrix), { accumulate, scale })) return c;
   runMatmul(gpu, { m, n, k, batch, aByK: form === "tn", bByK: form !== "nt", a, b, c, accumulate, scale });
   return c;
+}
+
+/** A tensor without its leading batch axis of 1. */
+function matrix(tensor: Tensor): Tensor {
+  return tensor.view(tensor.shape.slice(-2));
+}
+
+/**
+ * The product where a matrix is larger than a binding: the outer axis of that one is cut, and where it is an inner axis
+ * of another matrix, columns of that are copied. A sum over k in parts is off by no more than one in a piece.
+ *
+ * @returns Whether anything was recorded: not where rows alone are too long to be cut.
+ */
+function inParts(
+  gpu: Gpu,
+  form: MatmulForm,
+  [a, b, c]: readonly Tensor[],
+  { accumulate, scale }: { accumulate: boolean; scale: number },
+): boolean {
+  const [m, n] = c.shape;
+  const columns = (x: Tensor, { first, rows }: RowRange) => {
+    const y = gpu.tensor([x.shape[0], rows]);
+    copyColumns(gpu, x, y, { width: rows, from: first });
+    return y;
+  };
+  const cut = (length: number, matrices: readonly Tensor[], part: (range: RowRange) => void) => {
+    const ranges = rowRanges(gpu, length, matrices);
+    if (ranges.length > 1) ranges.forEach(part);
+    return ranges.length > 1;
+  };
+  if (exceedsBinding(gpu, c) || (form !== "tn" && exceedsBinding(gpu, a))) {
+    return cut(m, form === "tn" ? [c] : [c, a], (range) => {
+      using left = form === "tn" ? columns(a, range) : rowsOf(a, range);
+      matmul(gpu, form, left, b, { into: rowsOf(c, range), accumulate, scale });
+    });
+  }
+  if (form === "nt") {
+    return cut(n, [b], (range) => {
+      using part = accumulate ? columns(c, range) : gpu.tensor([m, range.rows]);
+      matmul(gpu, form, a, rowsOf(b, range), { into: part, accumulate, scale });
+      copyColumns(gpu, part, c, { width: range.rows, to: range.first });
+    });
+  }
+  return cut(b.shape[0], form === "tn" ? [b, a] : [b], (range) => {
+    using left = form === "nn" ? columns(a, range) : rowsOf(a, range);
+    const more = accumulate || range.first > 0;
+    matmul(gpu, form, left, rowsOf(b, range), { into: c, accumulate: more, scale });
+  });
 }

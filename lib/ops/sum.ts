@@ -1,6 +1,7 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { sumSpec } from "../kernels/sum.ts";
+import { stretchesOf } from "./row_ranges.ts";
 
 const SPAN = 16384;
 
@@ -36,6 +37,12 @@ function reduce(
   }
   const accumulate = Number(options.accumulate ?? false);
   const n = x.size;
+  const stretches = stretchesOf(gpu, x);
+  if (stretches.length > 1) {
+    using sums = gpu.tensor([stretches.length]);
+    stretches.forEach((stretch, i) => reduce(gpu, stretch, sums, { at: i, square, root: 0 }));
+    return reduce(gpu, sums, into, { ...options, square: 0 });
+  }
   const parts = Math.max(1, Math.ceil(n / SPAN));
   if (parts === 1) {
     gpu.run(sumSpec, [x, into], { n, span: SPAN, at, accumulate, square, root, scale });
