@@ -160,7 +160,7 @@ for (const options of CASES) {
     const v = model.config.vocabularySize;
     const ids = Uint32Array.from({ length: b * t }, (_, i) => (77 * i + 3) % v);
     const targets = Int32Array.from({ length: b * t }, (_, i) => (77 * i + 80) % v);
-    const train = async (gpu: Gpu) => {
+    const train = async () => {
       using adapter = await attach(model, options);
       const batches = function* (): Generator<Batch, void> {
         for (let position = 1;; position++) yield { ids, targets, shape: [b, t], count: b * t, position };
