@@ -170,7 +170,7 @@ for (const options of CASES) {
       const text = await Array.fromAsync(generate(model, [1, 5, 9], { maxNewTokens: 5 }));
       return { text, figures: records.flatMap(({ loss, gradNorm }) => [loss, gradNorm]) };
     };
-    const [whole, parts] = [await train(gpu), await binding(1 << 17, train)];
+    const [whole, parts] = [await train(), await binding(1 << 17, train)];
     assertEquals(parts.text, whole.text);
     const { layers, mlpWidth } = model.config;
     expectClose(parts.figures, whole.figures, bound(layers * mlpWidth, whole.figures), "losses and norms");
