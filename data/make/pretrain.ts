@@ -115,7 +115,7 @@ export async function pretrain(seed: number): Promise<string | undefined> {
   console.error(`base ${seed} on ${gpu.info.name}: ${adapter.trainable} parameters, ${steps} steps`);
   while (trainer.step < steps && !stopped) {
     const losses: number[] = [];
-    const until = Math.min(steps, trainer.step + evaluateEvery);
+    const until = Math.min(steps, (Math.floor(trainer.step / evaluateEvery) + 1) * evaluateEvery);
     const resumedAt = position;
     for await (const records of trainer.run({ until, stopped: () => stopped })) {
       losses.push(...records.map(({ loss }) => loss));

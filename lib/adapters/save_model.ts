@@ -5,8 +5,8 @@ import { isGguf } from "../io/gguf.ts";
 import { readGgufTokenizer } from "../io/gguf_tokenizer.ts";
 import { readTextIfAny } from "../io/json_file.ts";
 import { modelConfigJson } from "../io/model_config.ts";
-import { writeSafetensors } from "../io/safetensors.ts";
-import { asStored } from "../io/stored_form.ts";
+import { streamSafetensors } from "../io/safetensors.ts";
+import { asStored, infoWithRowsOut as asStoredInfo } from "../io/stored_form.ts";
 import { embeddingName, expectedTensors } from "../io/weights.ts";
 import type { Branch } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
@@ -39,27 +39,33 @@ export async function saveModel(
 ): Promise<MergeReport> {
   const { gpu, changes } = model;
   const rounded = dtype === "stored" ? storedDType(model) : dtype;
-  const tensors = new Map<string, HostTensor>();
-  const lost: string[] = [];
-  for (const [name, shape] of expectedTensors(model.config)) {
+  const shapes = expectedTensors(model.config);
+  const lost = new Set<string>();
+  const merged = async (name: string): Promise<HostTensor> => {
+    const shape = shapes.get(name)!;
     const weight = changes?.weight(name)?.value ?? model.weights.get(name)!;
     const module = name.replace(/\.weight$/, "");
     const branch = changes?.branch(module);
-    using merged = branch && effectiveWeight(gpu, weight, lowRank(branch));
-    const tensor = hostTensor(shape, await gpu.read(merged ?? weight), rounded);
-    tensors.set(name, asStored(name, tensor));
-    if (!branch) continue;
-    const before = hostTensor(shape, await gpu.read(weight), rounded);
-    const isBase = before.bytes.every((byte, i) => byte === tensor.bytes[i]);
-    if (isBase && await changesAnything(model, branch)) lost.push(module);
-  }
+    using effective = branch && effectiveWeight(gpu, weight, lowRank(branch));
+    const tensor = hostTensor(shape, await gpu.read(effective ?? weight), rounded);
+    if (branch) {
+      const before = hostTensor(shape, await gpu.read(weight), rounded);
+      const isBase = before.bytes.every((byte, i) => byte === tensor.bytes[i]);
+      if (isBase && await changesAnything(model, branch)) lost.add(module);
+    }
+    return asStored(name, tensor);
+  };
   await saveTokenizer(model, folder);
-  await writeSafetensors(`${folder}/model.safetensors`, tensors, { format: "pt" });
+  const infos = [...shapes].map(([name, shape]) =>
+    [name, asStoredInfo(name, { dtype: rounded, shape })] as const
+  );
+  await streamSafetensors(`${folder}/model.safetensors`, new Map(infos), merged);
   await writeFileAtomic(
     `${folder}/config.json`,
     JSON.stringify(modelConfigJson(model.config, rounded), null, 2) + "\n",
   );
-  return { dtype: rounded, lost };
+  const modules = [...shapes.keys()].map((name) => name.replace(/\.weight$/, ""));
+  return { dtype: rounded, lost: modules.filter((module) => lost.has(module)) };
 }
 
 /** The type that the base's matrices have in common with its embedding. */

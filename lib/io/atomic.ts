@@ -8,7 +8,7 @@
  */
 export async function writeFileAtomic(
   path: string,
-  content: string | Uint8Array | Iterable<Uint8Array>,
+  content: string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const slash = Math.max(path.lastIndexOf("/"), Deno.build.os === "windows" ? path.lastIndexOf("\\") : -1);
   const folder = path.slice(0, slash + 1) || "./";
@@ -17,7 +17,7 @@ export async function writeFileAtomic(
   try {
     {
       using file = await Deno.open(aside, { write: true, createNew: true });
-      for (const piece of pieces(content)) {
+      for await (const piece of pieces(content)) {
         for (let done = 0; done < piece.byteLength;) done += await file.write(piece.subarray(done));
       }
       await file.sync();
@@ -30,7 +30,7 @@ export async function writeFileAtomic(
   await syncFolder(folder);
 }
 
-function pieces(content: string | Uint8Array | Iterable<Uint8Array>): Iterable<Uint8Array> {
+function pieces<Pieces>(content: string | Uint8Array | Pieces): Uint8Array[] | Pieces {
   if (typeof content === "string") return [new TextEncoder().encode(content)];
   return content instanceof Uint8Array ? [content] : content;
 }

@@ -1,7 +1,7 @@
-import type { HostTensor } from "../core/host_tensor.ts";
+import { byteLength, type HostTensor } from "../core/host_tensor.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { openNamed, readAt } from "./read_at.ts";
-import { encodeSafetensors, headerLength, parseHeader, readableDType } from "./safetensors_format.ts";
+import { headerLength, layOutSafetensors, parseHeader, readableDType } from "./safetensors_format.ts";
 import type { SafetensorsHeader } from "./safetensors_format.ts";
 
 /** An open safetensors file: its header is read and checked, tensors are read one by one when asked for. */
@@ -72,5 +72,41 @@ export async function writeSafetensors(
   tensors: ReadonlyMap<string, HostTensor>,
   metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): Promise<void> {
-  await writeFileAtomic(path, encodeSafetensors(tensors, metadata));
+  for (const [name, tensor] of tensors) checkBytes(name, tensor);
+  await streamSafetensors(path, tensors, (name) => tensors.get(name)!, metadata);
+}
+
+/**
+ * Writes a safetensors file of tensors that are made one after the other, so that no more than one is held.
+ *
+ * @param infos Type and shape of each tensor, by name.
+ * @param make Makes the tensor of that name; called once for each, in the order of the file.
+ * @throws As `writeSafetensors`, and what `make` throws; nothing is written then.
+ */
+export async function streamSafetensors(
+  path: string,
+  infos: ReadonlyMap<string, Pick<HostTensor, "dtype" | "shape">>,
+  make: (name: string) => HostTensor | Promise<HostTensor>,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+): Promise<void> {
+  const { head, names } = layOutSafetensors(infos, metadata);
+  async function* pieces() {
+    yield head;
+    for (const name of names) {
+      const { bytes } = await make(name);
+      checkBytes(name, { ...infos.get(name)!, bytes });
+      yield bytes;
+    }
+  }
+  await writeFileAtomic(path, pieces());
+}
+
+function checkBytes(name: string, { dtype, shape, bytes }: HostTensor): void {
+  const expected = byteLength(shape, dtype);
+  if (bytes.byteLength === expected) return;
+  throw new RangeError(
+    `Cannot write tensor ${name}: found ${bytes.byteLength} bytes, expected ${expected} for ${dtype} [${
+      shape.join(", ")
+    }]`,
+  );
 }

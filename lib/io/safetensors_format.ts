@@ -173,18 +173,19 @@ export function readableDType(dtype: TensorInfo["dtype"], tensor: string, name: 
 }
 
 /**
- * A whole safetensors file as pieces to write in order: length and header (padded with spaces so that the data
- * start at a multiple of 8), then each tensor. Wider types come first, names sorted within a width, so every
+ * What a safetensors file of these tensors begins with, and the order in which their bytes follow: length and header
+ * (padded with spaces so that the data start at a multiple of 8); wider types first, names sorted within a width, so every
  * tensor is aligned to its elements and the same tensors give the same bytes.
  *
- * @throws {RangeError} If a tensor's bytes do not fit its shape, or it is named `__metadata__`.
+ * @throws {RangeError} If a tensor is named `__metadata__`.
  * @throws {TypeError} If a tensor is stored in blocks, which the format lacks.
  */
-export function encodeSafetensors(
-  tensors: ReadonlyMap<string, HostTensor>,
+export function layOutSafetensors(
+  tensors: ReadonlyMap<string, Pick<HostTensor, "dtype" | "shape">>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array<ArrayBuffer>[] {
-  const width = ([key, { dtype }]: [string, HostTensor]) => STORED_WIDTHS[storedDType(dtype, key)];
+): { head: Uint8Array<ArrayBuffer>; names: string[] } {
+  const width = ([key, { dtype }]: [string, Pick<HostTensor, "dtype">]) =>
+    STORED_WIDTHS[storedDType(dtype, key)];
   const sorted = [...tensors].sort((p, q) => width(q) - width(p) || (p[0] < q[0] ? -1 : 1));
   const json: [string, unknown][] = [];
   if (Object.keys(metadata).length) {
@@ -194,24 +195,18 @@ export function encodeSafetensors(
     ]);
   }
   let end = 0;
-  for (const [key, { dtype, shape, bytes }] of sorted) {
-    const expected = byteLength(shape, dtype);
-    if (key === "__metadata__" || bytes.byteLength !== expected) {
-      throw new RangeError(
-        key === "__metadata__"
-          ? "Cannot write a tensor named __metadata__: safetensors reserves that name"
-          : `Cannot write tensor ${key}: found ${bytes.byteLength} bytes, expected ${expected} for ${dtype} [${
-            shape.join(", ")
-          }]`,
-      );
+  for (const [key, { dtype, shape }] of sorted) {
+    if (key === "__metadata__") {
+      throw new RangeError("Cannot write a tensor named __metadata__: safetensors reserves that name");
     }
-    json.push([key, { dtype: storedDType(dtype, key), shape, data_offsets: [end, end += expected] }]);
+    const data_offsets = [end, end += byteLength(shape, dtype)];
+    json.push([key, { dtype: storedDType(dtype, key), shape, data_offsets }]);
   }
   const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(json)));
   const head = new Uint8Array(Math.ceil((8 + text.length) / 8) * 8).fill(0x20);
   new DataView(head.buffer).setBigUint64(0, BigInt(head.length - 8), true);
   head.set(text, 8);
-  return [head, ...sorted.map(([, { bytes }]) => bytes)];
+  return { head, names: sorted.map(([key]) => key) };
 }
 
 function storedDType(dtype: DType, tensor: string): StoredDType {

@@ -17,7 +17,7 @@ export function fullName(name: string): string {
 }
 
 /** What a file says of the tensor called `name`, as it is after {@linkcode withRowsOut}. */
-export function infoWithRowsOut(name: string, info: TensorInfo): TensorInfo {
+export function infoWithRowsOut<Info extends Pick<TensorInfo, "shape">>(name: string, info: Info): Info {
   return isConv1d(name) ? { ...info, shape: info.shape.toReversed() } : info;
 }
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 // @deno-types="./safetensors_peer.d.ts"
 import peerModule from "npm:safetensors@0.0.1";
 import { type HostTensor, hostTensor } from "../../lib/core/host_tensor.ts";
-import { openSafetensors, writeSafetensors } from "../../lib/io/safetensors.ts";
+import { openSafetensors, streamSafetensors, writeSafetensors } from "../../lib/io/safetensors.ts";
 
 const { SafeTensor } = peerModule;
 
@@ -69,6 +69,34 @@ Deno.test("writeSafetensors() refuses a tensor whose bytes do not fit its shape,
   );
   assertEquals((await Array.fromAsync(Deno.readDir(folder))).length, 0);
   await Deno.remove(folder);
+});
+
+Deno.test("streamSafetensors() writes the bytes of writeSafetensors(), one tensor made after the other", async () => {
+  const folder = await Deno.makeTempDir();
+  const tensors = sample();
+  await writeSafetensors(`${folder}/whole`, tensors);
+  const asked: string[] = [];
+  let open = 0;
+  await streamSafetensors(`${folder}/parts`, tensors, async (name) => {
+    assertEquals(++open, 1);
+    asked.push(name);
+    await new Promise((resolve) => setTimeout(resolve));
+    open--;
+    return tensors.get(name)!;
+  });
+  assertEquals(asked.toSorted(), [...tensors.keys()].sort());
+  assertEquals(await Deno.readFile(`${folder}/parts`), await Deno.readFile(`${folder}/whole`));
+  for (const broken of [hostTensor([2], [1, 2]), undefined]) {
+    const make = (name: string) => {
+      if (name !== "brain") return tensors.get(name)!;
+      if (broken) return broken;
+      throw new TypeError("no brain");
+    };
+    await assertRejects(() => streamSafetensors(`${folder}/parts`, tensors, make), Error, "brain");
+  }
+  assertEquals(await Deno.readFile(`${folder}/parts`), await Deno.readFile(`${folder}/whole`));
+  assertEquals((await Array.fromAsync(Deno.readDir(folder))).length, 2);
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("writeSafetensors() files read the same through npm:safetensors", async () => {
