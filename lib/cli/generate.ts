@@ -49,14 +49,17 @@ export const generate: Command = {
     const stream = decodeStream(tokenizer);
     // The prompt goes through the stream too: a decoder drops the space before the first token of a text.
     const asked = start.map((id) => stream.push(id)).join("");
+    const made = tokensOf(model, start, optionsOf(args));
+    // Refuses options that make no sense before anything is printed.
+    let next = await made.next();
     if (chat === undefined) output.write(asked);
     const take = (piece: string) => {
       text += piece;
       output.write(piece);
     };
-    for await (const id of tokensOf(model, start, optionsOf(args))) {
-      ids.push(id);
-      take(stream.push(id));
+    for (; !next.done; next = await made.next()) {
+      ids.push(next.value);
+      take(stream.push(next.value));
     }
     take(stream.end());
     output.say("");

@@ -49,7 +49,7 @@ export const reproduce: Command = {
       value: "M",
       help: `default tiny; ${MODEL_HELP}`,
     },
-    quick: { type: "flag", help: "two minutes on two CPU cores: short runs" },
+    quick: { type: "flag", help: "two minutes on two CPU cores after set-up: short runs" },
     all: { type: "flag", help: "runs of full length, whatever they take" },
   },
 

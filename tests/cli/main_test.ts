@@ -47,6 +47,7 @@ Deno.test("olora exits with 1 and one line that says what was wrong", async () =
     [["tasks", "--model", "tiny", "--tasks", "nosuch"], "tasks/nosuch.jsonl"],
     [["eval", "--model", MODEL, "--ids", "tests"], "error: Cannot use tests: Is a directory"],
     [["sweep", "no.json"], "no.json"],
+    [["generate", "--model", "tiny", "--prompt", "The", "--top-p", "2"], "with topP 2"],
   ];
   for (const [words, message] of cases) {
     const { code, stdout, stderr } = await run(...words);
