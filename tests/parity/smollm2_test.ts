@@ -1,10 +1,13 @@
 import { assertEquals } from "@std/assert";
+import { attach } from "../../lib/adapters/attach.ts";
 import { toFloat32 } from "../../lib/core/host_tensor.ts";
+import { collate } from "../../lib/datasets/batches.ts";
 import { openModelTensors } from "../../lib/io/model_tensors.ts";
 import { loadTokenizer } from "../../lib/io/tokenizer.ts";
 import { generate } from "../../lib/nn/generate.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
+import { Trainer } from "../../lib/train/train.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { readFixture } from "../helpers/fixtures.ts";
@@ -14,6 +17,12 @@ interface Fixture {
   digests: Record<string, string>;
   texts: { text: string; ids: number[]; nll: number[] }[];
   prompts: { prompt: string; ids: number[]; greedy: number[] }[];
+  /** PEFT's losses before each of ten updates, by turns on these rows. */
+  training: {
+    rank: number;
+    batches: number[][][];
+    runs: { method: "lora" | "olora"; learningRate: number; losses: number[] }[];
+  };
 }
 
 /** Where `make/smollm2.py` says to put it. */
@@ -27,6 +36,9 @@ if (ignore) {
 
 /** Nats of a token in float32 through 30 layers, against float64. */
 const TOLERANCE = 4e-4;
+
+/** Mean nats of a batch through ten updates, likewise. */
+const TRAINING_TOLERANCE = 1e-4;
 
 Deno.test({
   name: "openModelTensors() gives SmolLM2-135M's weights as gguf-py dequantises them, bit for bit",
@@ -69,3 +81,36 @@ Deno.test({
     }
   },
 });
+
+/** `whole_numbers` of the script: A of the module at `place`, exact in float32. */
+function wholeNumbers(size: number, place: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: size }, (_, i) => {
+    const high = Math.imul(i + place * 100_003, 2_654_435_761) >>> 16;
+    return (high / 2 ** 16 - 0.5) / 8;
+  });
+}
+
+for (const method of ["lora", "olora"] as const) {
+  Deno.test({
+    name: `Ten training steps of ${method} on SmolLM2-135M in Q4_1 give PEFT's losses`,
+    ignore,
+    async fn() {
+      const gpu = await testDevice();
+      const { training: { rank, batches, runs } } = await readFixture<Fixture>("smollm2.json");
+      const { learningRate, losses } = runs.find((run) => run.method === method)!;
+      using model = await loadModel(path, { gpu });
+      using adapter = await attach(model, { method, rank, alpha: rank, targets: ["q_proj", "v_proj"] });
+      if (method === "lora") {
+        [...adapter.branches.values()].forEach(({ a: { value } }, place) =>
+          gpu.write(value, wholeNumbers(value.size, place))
+        );
+      }
+      const order = losses.map((_, step) =>
+        collate(batches[step % batches.length].map((ids) => ({ ids, mask: ids.map(() => true) })), step + 1)
+      );
+      using trainer = new Trainer(adapter, order.values(), { steps: losses.length, learningRate });
+      const records = (await Array.fromAsync(trainer.run())).flat();
+      expectClose(records.map(({ loss }) => loss), losses, TRAINING_TOLERANCE, "losses");
+    },
+  });
+}
