@@ -4,10 +4,16 @@
  */
 import { fileURLToPath } from "node:url";
 
-/** What a suite may need; `python` is one that has PEFT, `slurm` the daemon of a cluster's controller. */
-export type Tool = "chromium" | "jupyter" | "python" | "slurm";
+/**
+ * What a suite may need; `python` is one that has PEFT, `slurm` the daemon of a cluster's controller, `llama.cpp` a Node
+ * that finds node-llama-cpp in out/llama_cpp.
+ */
+export type Tool = "chromium" | "jupyter" | "llama.cpp" | "python" | "slurm";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Entry of node-llama-cpp, where `.ci/run` installs it. */
+export const llamaCppModule = `${root}out/llama_cpp/node_modules/node-llama-cpp/dist/index.js`;
 
 /** Programs in the order in which they are tried; the first that answers is used. */
 const candidates: Record<Tool, string[]> = {
@@ -18,6 +24,7 @@ const candidates: Record<Tool, string[]> = {
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
   ],
   jupyter: [inVenv("jupyter"), "jupyter"],
+  "llama.cpp": ["node"],
   python: [inVenv("python3"), "python3"],
   slurm: ["/usr/sbin/slurmctld"],
 };
@@ -29,6 +36,7 @@ function inVenv(program: string): string {
 const probes: Record<Tool, string[]> = {
   chromium: ["--version"],
   jupyter: ["lab", "--version"],
+  "llama.cpp": ["-e", `require("node:fs").accessSync(${JSON.stringify(llamaCppModule)})`],
   python: ["-c", "import peft"],
   slurm: ["-V"],
 };
