@@ -41,8 +41,7 @@ function shared(a: readonly number[], b: readonly number[]): number {
 
 /**
  * llama.cpp rounds what goes into a product to 8 bits, so its text may leave ours where two tokens are nearly as likely:
- * of twelve tokens the first AGREED must be ours (all were, where this was written; of the base's text an adapter leaves
-one).
+ * of twelve tokens the first AGREED must be ours. All were where this was written; of the base's, adapters left one.
  */
 const [COUNT, AGREED] = [12, 8];
 const LESSON = "Once upon a time, seven grey whales taught the harbour master to sing in Latin.";
