@@ -60,7 +60,9 @@ const FINDINGS: readonly Finding[] = [
       "OLoRA forgets less than full fine-tuning at equal gain",
     ],
     notebook: "[03](notebooks/03-convergence.ipynb), [07](notebooks/07-forgetting.ipynb)",
-    missing: "tasks lost; rates between those tried",
+    missing:
+      "bases 2 and 3 pretrained anew, as they have seen some of the general text that forgetting is measured on " +
+      "([data](data/README.md)); rates of full fine-tuning above 1e-3 on them; tasks lost; rates between those tried",
   },
   {
     name: "C5",

@@ -6,7 +6,7 @@ import { readGgufTokenizer } from "../io/gguf_tokenizer.ts";
 import { readTextIfAny } from "../io/json_file.ts";
 import { modelConfigJson } from "../io/model_config.ts";
 import { streamSafetensors } from "../io/safetensors.ts";
-import { asStored, infoWithRowsOut as asStoredInfo } from "../io/stored_form.ts";
+import { asStored, infoAsStored } from "../io/stored_form.ts";
 import { embeddingName, expectedTensors } from "../io/weights.ts";
 import type { Branch } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
@@ -44,7 +44,7 @@ export async function saveModel(
   const merged = async (name: string): Promise<HostTensor> => {
     const shape = shapes.get(name)!;
     const weight = changes?.weight(name)?.value ?? model.weights.get(name)!;
-    const module = name.replace(/\.weight$/, "");
+    const module = moduleOf(name);
     const branch = changes?.branch(module);
     using effective = branch && effectiveWeight(gpu, weight, lowRank(branch));
     const tensor = hostTensor(shape, await gpu.read(effective ?? weight), rounded);
@@ -57,15 +57,18 @@ export async function saveModel(
   };
   await saveTokenizer(model, folder);
   const infos = [...shapes].map(([name, shape]) =>
-    [name, asStoredInfo(name, { dtype: rounded, shape })] as const
+    [name, infoAsStored(name, { dtype: rounded, shape })] as const
   );
   await streamSafetensors(`${folder}/model.safetensors`, new Map(infos), merged);
   await writeFileAtomic(
     `${folder}/config.json`,
     JSON.stringify(modelConfigJson(model.config, rounded), null, 2) + "\n",
   );
-  const modules = [...shapes.keys()].map((name) => name.replace(/\.weight$/, ""));
-  return { dtype: rounded, lost: modules.filter((module) => lost.has(module)) };
+  return { dtype: rounded, lost: [...shapes.keys()].map(moduleOf).filter((module) => lost.has(module)) };
+}
+
+function moduleOf(weight: string): string {
+  return weight.replace(/\.weight$/, "");
 }
 
 /** The type that the base's matrices have in common with its embedding. */

@@ -29,6 +29,9 @@ export function withRowsOut(name: string, tensor: HostTensor): HostTensor {
 /** The inverse of {@linkcode withRowsOut}: the tensor called `name` as a file holds it. */
 export const asStored: (name: string, tensor: HostTensor) => HostTensor = withRowsOut;
 
+/** The inverse of {@linkcode infoWithRowsOut}. */
+export const infoAsStored: typeof infoWithRowsOut = infoWithRowsOut;
+
 function transposed(tensor: HostTensor): HostTensor {
   const [m, n] = tensor.shape;
   const width = byteWidth(tensor.dtype);

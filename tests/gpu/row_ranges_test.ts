@@ -137,6 +137,29 @@ for (const dtype of ["f32", "f16", "bf16", ...blockDTypes] as DType[]) {
   });
 }
 
+Deno.test("A table as large as GPT-2's vocabulary in f32 is read as it is, on a device that cannot bind it too", async () => {
+  const [v, d] = [50_257, 768];
+  const bits = Uint32Array.from(
+    { length: v * d },
+    (_, i) => (Math.imul(i, 2_654_435_761) >>> 9) | 0x3f800000,
+  );
+  const w = new Float32Array(bits.buffer);
+  using table = gpu.upload(w, [v, d]);
+  const tokens = [3, 43_690, 43_691, 50_256];
+  using ids = gpu.upload(Uint32Array.from(tokens), [tokens.length]);
+  using x = embedding(gpu, ids, table);
+  const rows = tokens.flatMap((id) => [...w.subarray(id * d, (id + 1) * d)]);
+  assertEquals(await gpu.read(x), Float32Array.from(rows));
+  using y = matmul(gpu, "nt", x, table);
+  const products = await gpu.read(y);
+  for (const row of [0, 43_690, 43_691, v - 1]) {
+    const sums = tokens.map((_, i) =>
+      rows.slice(i * d, (i + 1) * d).reduce((sum, value, j) => sum + value * w[row * d + j], 0)
+    );
+    expectClose(tokens.map((_, i) => products[i * v + row]), sums, bound(d, sums), `logits of ${row}`);
+  }
+});
+
 Deno.test("normInto() in parts", async () => {
   const x = Float32Array.from({ length: 100_001 }, (_, i) => Math.sin(i));
   using tensor = gpu.upload(x, [x.length]);

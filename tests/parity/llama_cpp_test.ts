@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { attach } from "../../lib/adapters/attach.ts";
 import { saveAdapter } from "../../lib/adapters/save.ts";
-import type { Batch } from "../../lib/datasets/batches.ts";
+import { type Batch, collate } from "../../lib/datasets/batches.ts";
 import { generate } from "../../lib/nn/generate.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { Trainer } from "../../lib/train/train.ts";
@@ -92,13 +92,7 @@ Deno.test({
 });
 
 /** The same text again and again. */
-function* over(ids: readonly number[]): Generator<Batch, void> {
-  const [count, shape] = [ids.length - 1, [1, ids.length - 1] as const];
-  const batch = {
-    ids: Uint32Array.from(ids.slice(0, -1)),
-    targets: Int32Array.from(ids.slice(1)),
-    shape,
-    count,
-  };
-  for (let position = 1;; position++) yield { ...batch, position };
+function* over(ids: number[]): Generator<Batch, void> {
+  const rows = [{ ids, mask: ids.map(() => true) }];
+  for (let position = 1;; position++) yield collate(rows, position);
 }
