@@ -120,7 +120,7 @@ Deno.test("Looking at full fine-tuning leaves no gradient for its next update", 
   const choices = rows.map((ids) => ({ ids, mask: ids.map(() => true) }));
   await meanLoss(model, data);
   await meanDivergence(model, data);
-  await multipleChoice(model, [{ task: "t", answer: 0, choices, bytes: [T, T] }]);
+  await multipleChoice(model, [{ task: "t", answer: 0, choices, bytes: [T, T], characters: [T, T] }]);
   await score(model, rows);
   for await (const _ of generate(model, rows[0], { maxNewTokens: 2 }));
   assert((await gpu.read(adapter.parameters.gradient)).every((x) => x === 0));
