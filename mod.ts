@@ -53,9 +53,17 @@ export { combine } from "./lib/adapters/combine.ts";
 export { residualModel, toPlainLora } from "./lib/adapters/convert.ts";
 export { type Batch, batches, batchesInOrder, type BatchOptions } from "./lib/datasets/batches.ts";
 export { type Dataset, type DatasetOptions, loadDataset } from "./lib/datasets/load.ts";
-export { loadMultipleChoice, type MultipleChoiceItem } from "./lib/datasets/multiple_choice.ts";
 export {
+  loadMultipleChoice,
+  type MultipleChoiceItem,
+  type MultipleChoiceOptions,
+} from "./lib/datasets/multiple_choice.ts";
+export type { HarnessTask } from "./lib/datasets/harness_tasks.ts";
+export {
+  choiceLogLikelihoods,
+  type ChoiceOptions,
   type ChoiceScore,
+  choiceScore,
   type Divergence,
   type EvaluateOptions,
   type Loss,
