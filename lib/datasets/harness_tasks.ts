@@ -180,7 +180,7 @@ class Fields {
   }
 
   has(name: string): boolean {
-    return this.#row[name] !== undefined;
+    return (this.#row[name] ?? undefined) !== undefined;
   }
 
   text(name: string): string {

@@ -90,6 +90,7 @@ Deno.test("askHarness() asks rows of question, choices and label in every task's
     social_iqa: "Q: Is _ it?\nA:",
     winogrande: "Is true",
   });
+  assertEquals(askHarness("piqa", { ...row, answer: null }).answer, 1);
   assertEquals(askHarness("boolq", row).continuations, [" no", " yes"]);
   assertEquals(askHarness("winogrande", row).choices, ["it?", "it?"]);
 });

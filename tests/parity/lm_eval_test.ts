@@ -15,6 +15,7 @@ import { choiceLogLikelihoods, choiceScore } from "../../lib/train/evaluate.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { readFixture } from "../helpers/fixtures.ts";
+import { smollm2 } from "../helpers/smollm2.ts";
 import { referenceData } from "../io/reference_data.ts";
 
 interface Entry {
@@ -40,10 +41,7 @@ const [ITEMS, MOST_SHOTS] = [100, 3];
 const [NATS, APART] = [1e-2, 2e-2];
 
 const rows = referenceData("evaltasks");
-const model = decodeURIComponent(
-  new URL("../../out/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", import.meta.url).pathname,
-);
-const hasModel = Deno.env.get("CI") === "true" || await Deno.stat(model).then(() => true, () => false);
+const { path: model, ignore: noModel } = await smollm2();
 const scoredItems = Number(Deno.env.get("OLORA_LM_EVAL_ITEMS") ?? 8);
 
 async function sha256(text: string): Promise<string> {
@@ -120,7 +118,7 @@ Deno.test({
 
 Deno.test({
   name: "choiceLogLikelihoods() gives lm-evaluation-harness' to 1e-2 on SmolLM2-135M, and its choices",
-  ignore: rows.ignore || !hasModel,
+  ignore: rows.ignore || noModel,
   async fn() {
     using smol = await loadModel(model, { gpu: await testDevice() });
     const loaded = await Promise.all(SCORED.map(async (entry) => {
