@@ -44,6 +44,9 @@ interface PlacedRow {
  * Loads multiple-choice items from JSON lines or from a parquet file (by its ending), in the forms of
  * {@linkcode parseMultipleChoice} or of a task of lm-evaluation-harness.
  *
+ * A token that reaches over the border of context and choice counts ({@linkcode encodeSpans}); the harness counts from as many
+ * tokens on as the context has by itself, which is the same where a space begins a token.
+ *
  * @throws {SyntaxError} If a row is malformed; the message names its line.
  * @throws {RangeError} If there are fewer rows than shots.
  */

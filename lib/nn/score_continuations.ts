@@ -26,6 +26,7 @@ export interface CountedRow {
  * row. Keys and values of the shared part are handed to the rows by a gather.
  *
  * @param groups Rows of each group, none longer than the model's context + 1.
+ * @param options `batchTokens` is 1024 by default.
  * @returns One number for each row of each group.
  * @throws {RangeError} If an id is outside the vocabulary, or a row longer than that.
  */
@@ -37,8 +38,9 @@ export async function scoreContinuations(
   const { batchTokens = 1024, onProgress } = options;
   const changes = options.changes === undefined ? model.changes : options.changes ?? undefined;
   const out = groups.map((rows) => rows.map(() => 0));
-  const order = groups.map((rows, place) => ({ rows, place, shared: sharedTokens(rows) }))
+  const order = groups.map((rows, place) => ({ rows, place }))
     .filter(({ rows }) => rows.some(({ mask }) => mask.includes(true, 1)))
+    .map((group) => ({ ...group, shared: sharedTokens(group.rows) }))
     .sort((x, y) => y.shared - x.shared);
   for (const { rows } of order) for (const row of rows) check(model, row);
   let done = groups.length - order.length;

@@ -38,7 +38,7 @@ for (const family of ["llama_tied", "mistral", "gpt2", "gemma"]) {
       expectClose(found.flat(), sums, bounds, `batches of ${batchTokens}`);
       assertEquals(done.at(-1), GROUPS.length);
     }
-    assertEquals(await scoreContinuations(model, [[row([8, 9], 2)]]), [[0]]);
+    assertEquals(await scoreContinuations(model, [[row([8, 9], 2)], []]), [[0], []]);
   });
 }
 

@@ -42,7 +42,7 @@ const [NATS, APART] = [1e-2, 2e-2];
 
 const rows = referenceData("evaltasks");
 const { path: model, ignore: noModel } = await smollm2();
-const scoredItems = Number(Deno.env.get("OLORA_LM_EVAL_ITEMS") ?? 8);
+const scoredItems = Number(Deno.env.get("OLORA_LM_EVAL_ITEMS") ?? 10);
 
 async function sha256(text: string): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))).toHex();
