@@ -1,6 +1,7 @@
 /** The whole kernel suite, one line a kernel: what `tests/browser/kernels_test.ts` runs in Chromium. */
 import type { KernelCase } from "../helpers/kernel_case.ts";
 import { cases as matmul } from "./matmul_cases.ts";
+import { cases as matvec } from "./matvec_cases.ts";
 import { cases as rotary } from "./rotary_cases.ts";
 import { cases as embedding } from "./embedding_cases.ts";
 import { cases as embeddingBackward } from "./embedding_backward_cases.ts";
@@ -30,6 +31,7 @@ import { cases as qr } from "./qr_cases.ts";
 /** Cases of all kernels. */
 export const allCases: readonly KernelCase[] = [
   ...matmul,
+  ...matvec,
   ...rotary,
   ...embedding,
   ...embeddingBackward,
