@@ -101,15 +101,17 @@ function roomFor(
   factors: readonly Factors[],
   config: AdapterConfig,
 ): Parameters {
-  const ratio = findMethod(config.method).ratio?.(config) ?? 1;
+  const method = findMethod(config.method);
+  const ratio = method.ratio?.(config) ?? 1;
+  const frozen = config.freeze ?? method.frozen;
   const a = targets.map(({ module }, i) => [`${module}.a`, factors[i].a.shape] as const);
   const b = targets.map(({ module }, i) => [`${module}.b`, factors[i].b.shape] as const);
   if (ratio !== 1) {
     return new Parameters(gpu, new Map([...a, ...b]), (name) => name.endsWith(".b") ? ratio : 1);
   }
   const shapes = targets.flatMap((_, i) => [
-    ...(config.freeze === "A" ? [] : [a[i]]),
-    ...(config.freeze === "B" ? [] : [b[i]]),
+    ...(frozen === "A" ? [] : [a[i]]),
+    ...(frozen === "B" ? [] : [b[i]]),
   ]);
   return new Parameters(gpu, new Map(shapes));
 }

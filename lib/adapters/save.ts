@@ -8,6 +8,7 @@ import { isConv1d } from "../io/stored_form.ts";
 import { linearModules } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import type { Adapter } from "./adapter.ts";
+import { findMethod, METHODS } from "./methods.ts";
 import { attach, type AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
 import { saveModel } from "./save_model.ts";
@@ -17,8 +18,8 @@ import { saveModel } from "./save_model.ts";
  *
  * An adapter that starts away from zero (olora) also gets `start/`, a PEFT folder of its own with A₀ and B₀: loading
  * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
- * does not depend on the signs of Q. A start that PEFT cannot form (another basis; any for GPT-2, whose matrices
- * PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
+ * does not depend on the signs of Q. A start that PEFT cannot form (another basis, milora, pissa by iterations; any for GPT-2, whose
+ * matrices PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
  * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32.
  */
 export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
@@ -26,7 +27,9 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
   if (config.method === "full") return void await saveModel(model, folder);
   const transposed = config.method === "olora" &&
     [...branches.keys()].some((path) => isConv1d(`${path}.weight`));
-  const expanded = transposed || (config.basis !== undefined && config.basis !== "first");
+  const { peft, startsAtZero } = findMethod(config.method);
+  const expanded = transposed || !peft || config.iterations !== undefined ||
+    (config.basis !== undefined && config.basis !== "first");
   const factors = new Map<string, PeftFactors>();
   const start = new Map<string, PeftFactors>();
   for (const [module, { a, b, start: frozen }] of branches) {
@@ -45,10 +48,13 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
     baseModel: model.source.name,
   };
   const plain = { config: settings, factors };
-  if (!start.size) return await writePeftAdapter(folder, plain);
+  if (!start.size) {
+    const init = startsAtZero && peft ? peft : true;
+    return await writePeftAdapter(folder, { config: { ...settings, init }, factors });
+  }
   if (expanded) return await writePeftAdapter(folder, toPlainLora(plain, start));
   await writePeftAdapter(`${folder}/start`, { config: settings, factors: start });
-  await writePeftAdapter(folder, { config: { ...settings, init: config.method }, factors });
+  await writePeftAdapter(folder, { config: { ...settings, init: peft! }, factors });
 }
 
 /**
@@ -63,6 +69,7 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
   const { config, factors } = await readPeftAdapter(folder);
   const method = startOf(config.init);
+  const named = method ?? METHODS.find(({ peft }) => peft === config.init)?.name;
   const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
   if (method && !stored && /niter/.test(String(config.init))) {
     throw new RangeError(
@@ -73,10 +80,10 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
   }
   const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;
   const adapter = await attach(model, {
-    method: method ?? (config.rsLora ? "rslora" : "lora"),
+    method: named ?? (config.rsLora ? "rslora" : "lora"),
     rank: config.rank,
     rankPattern: config.rankPattern,
-    ...(method && config.rsLora ? plainAlphas(config, factors.keys()) : {
+    ...(named && config.rsLora ? plainAlphas(config, factors.keys()) : {
       alpha: config.alpha,
       alphaPattern: config.alphaPattern,
     }),
@@ -86,8 +93,10 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     ...(start && { init: start }),
   });
   for (const [module, { a, b }] of factors) {
-    model.gpu.write(adapter.parameters.get(`${module}.a`)!.value, toFloat32(a));
-    model.gpu.write(adapter.parameters.get(`${module}.b`)!.value, toFloat32(b));
+    for (const [name, factor] of [["a", a], ["b", b]] as const) {
+      const trained = adapter.parameters.get(`${module}.${name}`);
+      if (trained) model.gpu.write(trained.value, toFloat32(factor));
+    }
   }
   return adapter;
 }

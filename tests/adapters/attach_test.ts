@@ -34,6 +34,11 @@ const METHODS: AttachOptions[] = [
   { method: "rslora", rank: 3 },
   { method: "lora+", rank: 3 },
   { method: "pissa", rank: 3, alpha: 5, targets: "all-linear" },
+  { method: "pissa", rank: 3, iterations: 2 },
+  { method: "milora", rank: 3, alpha: 5, targets: "all-linear" },
+  { method: "mica", rank: 3, targets: "all-linear" },
+  { method: "orthogonal", rank: 4 },
+  { method: "lora-fa", rank: 3 },
   { method: "full" },
   { method: "full", targets: ["o_proj"] },
 ];
@@ -97,7 +102,7 @@ Deno.test("attach() refuses what cannot be, before anything is allocated", async
     [{ alpha: NaN }, "alpha NaN"],
     [
       { method: "olara" },
-      'Cannot use method "olara": expected one of olora, lora, rslora, lora+, pissa, full',
+      'Cannot use method "olara": expected one of olora, lora, rslora, lora+, lora-fa, orthogonal, pissa, milora, mica, full',
     ],
     [{ targets: ["q_proj", "r_proj"] }, 'Cannot adapt "r_proj": no layer of that name'],
     [{ targets: "lm_head" }, 'Cannot adapt "lm_head"'],

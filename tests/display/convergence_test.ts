@@ -62,6 +62,12 @@ Deno.test("methodKey(), methodName() and rateName() give keys and words", () => 
     "dora",
   ]);
   assertEquals([3e-4, 1e-1, 3.16e-3, 1].map(rateName), ["3e-4", "1e-1", "3.16e-3", "1e0"]);
+  assertEquals(["lora-fa", "lora+-ratio-4", "lora-norm-olora", "other-basis-last"].map(methodName), [
+    "LoRA-FA",
+    "LoRA+, ratio 4",
+    "LoRA, A of OLoRA's norm",
+    "other, last columns",
+  ]);
 });
 
 Deno.test("groupRuns() orders methods and rates, whatever the order of the rows", () => {

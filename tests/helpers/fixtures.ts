@@ -133,8 +133,8 @@ export function runs(model: FixtureModel): Promise<Record<string, FixtureRun>> {
 }
 
 /** Trainings of llama_tied by methods beside olora and lora. */
-export function variants(): Promise<Record<string, FixtureRun>> {
-  return readFixture("llama_tied/variants.json");
+export async function variants(): Promise<Record<string, FixtureRun>> {
+  return { ...await readFixture("llama_tied/variants.json"), ...await readFixture("llama_tied/starts.json") };
 }
 
 /** The batches that the trainings of `model` read, `accumulate` of them a step: `[batch][text][token]`. */
