@@ -14,6 +14,7 @@ import { bias, biasGradient } from "../ops/bias.ts";
 import { center } from "../ops/center.ts";
 import { joinColumns, splitColumns } from "../ops/columns.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
+import { cycle, cycleBackward } from "../ops/cycle.ts";
 import { gelu, geluBackward } from "../ops/gelu.ts";
 import { geluGate, geluGateBackward } from "../ops/gelu_gate.ts";
 import { relu, reluBackward } from "../ops/relu.ts";
@@ -61,6 +62,20 @@ export const centerRule: Rule<null, null> = {
   name: "center",
   forward: (gpu, [x]) => ({ outputs: [center(gpu, x.value)], saved: null }),
   backward: (gpu, [dy], [x]) => dy && x.needed ? [center(gpu, dy)] : [],
+};
+
+/** Columns of x again and again, `wide` of them; inputs [x]. */
+export const cycleRule: Rule<{ wide: number }, null> = {
+  name: "cycle",
+  forward: (gpu, [x], { wide }) => ({ outputs: [cycle(gpu, x.value, wide)], saved: null }),
+  backward: (gpu, [dy], [x]) => dy && x.needed ? [cycleBackward(gpu, dy, x.value.shape[1])] : [],
+};
+
+/** Sums of every d-th column of x; inputs [x]. */
+export const foldRule: Rule<{ d: number }, null> = {
+  name: "fold",
+  forward: (gpu, [x], { d }) => ({ outputs: [cycleBackward(gpu, x.value, d)], saved: null }),
+  backward: (gpu, [dy], [x]) => dy && x.needed ? [cycle(gpu, dy, x.value.shape[1])] : [],
 };
 
 /** Neighbouring columns of x as matrices of their own; inputs [x], as many outputs as `parts`. */

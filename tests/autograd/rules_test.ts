@@ -6,7 +6,9 @@ import {
   biasRule,
   centerRule,
   crossEntropyRule,
+  cycleRule,
   embeddingRule,
+  foldRule,
   geluGateRule,
   geluRule,
   headNormRule,
@@ -24,6 +26,7 @@ import { affine } from "../../lib/reference/affine.ts";
 import { bias } from "../../lib/reference/bias.ts";
 import { center } from "../../lib/reference/center.ts";
 import { splitColumns } from "../../lib/reference/columns.ts";
+import { cycle, cycleBackward } from "../../lib/reference/cycle.ts";
 import { gelu } from "../../lib/reference/gelu.ts";
 import { geluGate } from "../../lib/reference/gelu_gate.ts";
 import { attention } from "../../lib/reference/attention.ts";
@@ -120,6 +123,18 @@ const cases: RuleCase[] = [
     shapes: [[3, 5]],
     build: (tape, inputs) => tape.apply(geluRule, inputs, null)[0],
     twin: ([x]) => gelu(x),
+  },
+  {
+    name: "cycle",
+    shapes: [[3, 4]],
+    build: (tape, inputs) => tape.apply(cycleRule, inputs, { wide: 11 })[0],
+    twin: ([x]) => cycle(x, { n: 3, d: 4, wide: 11 }),
+  },
+  {
+    name: "fold",
+    shapes: [[3, 11]],
+    build: (tape, inputs) => tape.apply(foldRule, inputs, { d: 4 })[0],
+    twin: ([x]) => cycleBackward(x, { n: 3, d: 4, wide: 11 }),
   },
   {
     name: "split, two of whose three parts are used",

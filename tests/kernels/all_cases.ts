@@ -16,6 +16,7 @@ import { cases as relu } from "./relu_cases.ts";
 import { cases as gelu } from "./gelu_cases.ts";
 import { cases as center } from "./center_cases.ts";
 import { cases as columns } from "./columns_cases.ts";
+import { cases as cycle } from "./cycle_cases.ts";
 import { cases as affine } from "./affine_cases.ts";
 import { cases as bias } from "./bias_cases.ts";
 import { cases as add } from "./add_cases.ts";
@@ -46,6 +47,7 @@ export const allCases: readonly KernelCase[] = [
   ...gelu,
   ...center,
   ...columns,
+  ...cycle,
   ...affine,
   ...bias,
   ...add,
