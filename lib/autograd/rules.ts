@@ -20,6 +20,7 @@ import { geluGate, geluGateBackward } from "../ops/gelu_gate.ts";
 import { relu, reluBackward } from "../ops/relu.ts";
 import { rmsNorm, rmsNormBackward, rmsNormWeight } from "../ops/rms_norm.ts";
 import { rotary } from "../ops/rotary.ts";
+import { scaleColumns, scaleColumnsGradient } from "../ops/scale_columns.ts";
 import { siluGate, siluGateBackward } from "../ops/silu_gate.ts";
 import type { InputUse, Rule } from "./tape.ts";
 
@@ -76,6 +77,21 @@ export const foldRule: Rule<{ d: number }, null> = {
   name: "fold",
   forward: (gpu, [x], { d }) => ({ outputs: [cycleBackward(gpu, x.value, d)], saved: null }),
   backward: (gpu, [dy], [x]) => dy && x.needed ? [cycle(gpu, dy, x.value.shape[1])] : [],
+};
+
+/** Columns of x times numbers of their own, other ones for each of g groups of rows; inputs [x, s] with s `[g, d]`. */
+export const scaleColumnsRule: Rule<null, null> = {
+  name: "scaleColumns",
+  forward: (gpu, [x, s]) => ({ outputs: [scaleColumns(gpu, x.value, s.value)], saved: null }),
+  backward(gpu, [dy], [x, s]) {
+    if (!dy) return [];
+    let ds: Tensor | undefined;
+    if (s.needed) {
+      if (!s.sink) gpu.clear(ds = gpu.tensor(s.value.shape));
+      scaleColumnsGradient(gpu, x.value, dy, s.sink ?? ds!);
+    }
+    return [x.needed ? scaleColumns(gpu, dy, s.value) : undefined, ds];
+  },
 };
 
 /** Neighbouring columns of x as matrices of their own; inputs [x], as many outputs as `parts`. */

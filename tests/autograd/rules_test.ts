@@ -15,6 +15,7 @@ import {
   reluRule,
   rmsNormRule,
   rotaryRule,
+  scaleColumnsRule,
   siluGateRule,
   splitRule,
 } from "../../lib/autograd/rules.ts";
@@ -35,6 +36,7 @@ import { embedding } from "../../lib/reference/embedding.ts";
 import { relu } from "../../lib/reference/relu.ts";
 import { rmsNorm } from "../../lib/reference/rms_norm.ts";
 import { rotary, rotaryTables } from "../../lib/reference/rotary.ts";
+import { scaleColumns } from "../../lib/reference/scale_columns.ts";
 import { siluGate } from "../../lib/reference/silu_gate.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
@@ -135,6 +137,12 @@ const cases: RuleCase[] = [
     shapes: [[3, 11]],
     build: (tape, inputs) => tape.apply(foldRule, inputs, { d: 4 })[0],
     twin: ([x]) => cycleBackward(x, { n: 3, d: 4, wide: 11 }),
+  },
+  {
+    name: "scaleColumns",
+    shapes: [[6, 5], [2, 5]],
+    build: (tape, inputs) => tape.apply(scaleColumnsRule, inputs, null)[0],
+    twin: ([x, s]) => scaleColumns(x, s, { g: 2, t: 3, d: 5 }),
   },
   {
     name: "split, two of whose three parts are used",

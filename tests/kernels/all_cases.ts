@@ -17,6 +17,7 @@ import { cases as gelu } from "./gelu_cases.ts";
 import { cases as center } from "./center_cases.ts";
 import { cases as columns } from "./columns_cases.ts";
 import { cases as cycle } from "./cycle_cases.ts";
+import { cases as scaleColumns } from "./scale_columns_cases.ts";
 import { cases as affine } from "./affine_cases.ts";
 import { cases as bias } from "./bias_cases.ts";
 import { cases as add } from "./add_cases.ts";
@@ -48,6 +49,7 @@ export const allCases: readonly KernelCase[] = [
   ...center,
   ...columns,
   ...cycle,
+  ...scaleColumns,
   ...affine,
   ...bias,
   ...add,
