@@ -95,6 +95,12 @@ export type { EvaluationConfig, RunConfig } from "./lib/train/run_config.ts";
 export { type LoopOptions, train } from "./lib/train/loop.ts";
 export { AdamW } from "./lib/optim/adamw.ts";
 export { type Schedule, scheduleFactor } from "./lib/optim/schedule.ts";
+export {
+  federated,
+  type FederatedClient,
+  type FederatedOptions,
+  type FederatedRound,
+} from "./lib/train/federated.ts";
 export { DivergedError, type StepRecord, Trainer, type TrainOptions } from "./lib/train/train.ts";
 export {
   convergenceFigure,
