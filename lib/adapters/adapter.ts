@@ -4,6 +4,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Branch, Changes } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
 import type { Parameters } from "../autograd/parameters.ts";
+import type { LowRank } from "../ops/effective_weight.ts";
 import { orthonormalize } from "../linalg/qr.ts";
 import { findMethod } from "./methods.ts";
 import type { MethodOptions } from "./options.ts";
@@ -34,10 +35,22 @@ export interface AdapterBranch {
   readonly a: Variable;
   /** B, `[out, r]`. */
   readonly b: Variable;
+  /** m, `[out]`: the lengths of the rows of the merged weight, where the method trains them. */
+  readonly magnitude?: Variable;
   /** s, dimensionless. */
   readonly scale: number;
   /** A₀ and B₀, where they are not a zero product. */
   readonly start?: { readonly a: Tensor; readonly b: Tensor };
+}
+
+/** What `branch` makes of the weight of its layer, for `effectiveWeight`. */
+export function changeOf({ scale, a, b, start, magnitude }: Branch): LowRank {
+  return {
+    scale,
+    trained: { a: a.value, b: b.value },
+    ...(start && { start }),
+    ...(magnitude && { magnitude: magnitude.value }),
+  };
 }
 
 /**

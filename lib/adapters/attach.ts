@@ -8,6 +8,7 @@ import { expectedTensors } from "../io/weights.ts";
 import { type NamedMatrix, requireFinite } from "../linalg/finite.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
+import { rowNorms } from "../ops/magnitude.ts";
 import { Parameters } from "../autograd/parameters.ts";
 import { Adapter, type AdapterBranch, type AdapterConfig } from "./adapter.ts";
 import type { Factors, Target } from "./method.ts";
@@ -51,7 +52,7 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   const startsAtZero = method.startsAtZero || config.subtract === false;
   const owned: Tensor[] = [];
   const branches = new Map<string, AdapterBranch>();
-  targets.forEach(({ module }, i) => {
+  targets.forEach(({ module, w }, i) => {
     const { a, b } = factors[i];
     const entry = (name: string, value: Tensor): Variable => {
       const variable = parameters.get(name);
@@ -60,7 +61,12 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
     };
     const { rank, alpha } = settings[i];
     const scale = method.scale?.(settings[i]) ?? alpha / rank;
-    const branch = { a: entry(`${module}.a`, a), b: entry(`${module}.b`, b), scale };
+    const magnitude = parameters.get(`${module}.magnitude`);
+    if (magnitude) startMagnitude(gpu, w, factors[i], scale, magnitude.value);
+    const branch = {
+      ...{ a: entry(`${module}.a`, a), b: entry(`${module}.b`, b), scale },
+      ...(magnitude && { magnitude }),
+    };
     branches.set(module, startsAtZero ? branch : { ...branch, start: { a, b } });
     for (const [value, variable] of [[a, branch.a], [b, branch.b]] as const) {
       if (!startsAtZero || variable.value === value) owned.push(value);
@@ -69,6 +75,14 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   });
   gpu.flush();
   return model.changes = new Adapter(model, config, parameters, branches, owned);
+}
+
+/** Writes m of one layer to `into`: as it is given, or the norms of the rows of W + s B A. */
+function startMagnitude(gpu: Gpu, w: Tensor, factors: Factors, scale: number, into: Tensor): void {
+  const { a, b, magnitude } = factors;
+  using merged = effectiveWeight(gpu, w, { scale, trained: { a, b } });
+  using start = magnitude ?? rowNorms(gpu, merged);
+  gpu.copy(start, into);
 }
 
 /** The settings of one layer, in which patterns have been looked up. */
@@ -94,22 +108,24 @@ async function starts(
   return factors;
 }
 
-/** The arena: A and B of each layer in turn, or all A before all B where the two are trained at different rates. */
+/** The arena: A and B (and m) of each layer in turn, or all A before all B where the two are trained at different rates. */
 function roomFor(
   gpu: Gpu,
   targets: readonly Target[],
   factors: readonly Factors[],
   config: AdapterConfig,
 ): Parameters {
-  const ratio = findMethod(config.method).ratio?.(config) ?? 1;
+  const method = findMethod(config.method);
+  const ratio = method.ratio?.(config) ?? 1;
   const a = targets.map(({ module }, i) => [`${module}.a`, factors[i].a.shape] as const);
   const b = targets.map(({ module }, i) => [`${module}.b`, factors[i].b.shape] as const);
   if (ratio !== 1) {
     return new Parameters(gpu, new Map([...a, ...b]), (name) => name.endsWith(".b") ? ratio : 1);
   }
-  const shapes = targets.flatMap((_, i) => [
+  const shapes = targets.flatMap(({ module, out }, i) => [
     ...(config.freeze === "A" ? [] : [a[i]]),
     ...(config.freeze === "B" ? [] : [b[i]]),
+    ...(method.magnitude ? [[`${module}.magnitude`, [out]] as const] : []),
   ]);
   return new Parameters(gpu, new Map(shapes));
 }
@@ -161,7 +177,13 @@ function given(
     const found = init.get(module);
     const expected = `A [${rank}, ${width}] and B [${out}, ${rank}]`;
     if (!found) throw new RangeError(`Cannot start ${module}: found no factors, expected ${expected}`);
-    const { a, b } = found;
+    const { a, b, magnitude } = found;
+    const { method } = settings[i];
+    if (magnitude && !findMethod(method).magnitude) {
+      throw new RangeError(
+        `Cannot start ${module}: found a magnitude, expected none for method ${method}; it is dora's`,
+      );
+    }
     if (a.shape.join() !== `${rank},${width}` || b.shape.join() !== `${out},${rank}`) {
       throw new RangeError(
         `Cannot start ${module}: found A [${a.shape.join(", ")}] and B [${
@@ -171,8 +193,11 @@ function given(
     }
   }
   return targets.map(({ module }) => {
-    const { a, b } = init.get(module)!;
-    return { a: upload(gpu, a), b: upload(gpu, b) };
+    const { a, b, magnitude } = init.get(module)!;
+    return {
+      ...{ a: upload(gpu, a), b: upload(gpu, b) },
+      ...(magnitude && { magnitude: upload(gpu, magnitude) }),
+    };
   });
 }
 

@@ -21,6 +21,8 @@ export interface Factors {
   readonly a: Tensor;
   /** B₀, `[out, r]`. */
   readonly b: Tensor;
+  /** m, `[out]`, where it does not start as the norms of the rows of W + s B A. */
+  readonly magnitude?: Tensor;
 }
 
 /** A method of low-rank adaptation: where its factors start, and how they are scaled and trained. One file a method. */
@@ -32,6 +34,8 @@ export interface Method {
    * are trained.
    */
   readonly startsAtZero: boolean;
+  /** Whether the lengths of the rows of the merged weight are trained beside the factors. */
+  readonly magnitude?: boolean;
   /** The options it takes beyond those that all methods have. */
   readonly takes: readonly (keyof MethodOptions)[];
   /** The scale s; default α / r. */

@@ -1,3 +1,4 @@
+import { dora } from "./dora.ts";
 import { full } from "./full.ts";
 import { lora, loraPlus, rslora } from "./lora.ts";
 import type { Method } from "./method.ts";
@@ -5,7 +6,7 @@ import { olora } from "./olora.ts";
 import { pissa } from "./pissa.ts";
 
 /** All methods. */
-export const METHODS: readonly Method[] = [olora, lora, rslora, loraPlus, pissa, full];
+export const METHODS: readonly Method[] = [olora, lora, rslora, loraPlus, pissa, dora, full];
 
 /** Names of all methods. */
 export const methodNames: readonly string[] = METHODS.map(({ name }) => name);

@@ -29,8 +29,11 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
   const expanded = transposed || (config.basis !== undefined && config.basis !== "first");
   const factors = new Map<string, PeftFactors>();
   const start = new Map<string, PeftFactors>();
-  for (const [module, { a, b, start: frozen }] of branches) {
-    factors.set(module, { a: await download(model, a.value), b: await download(model, b.value) });
+  for (const [module, { a, b, magnitude, start: frozen }] of branches) {
+    factors.set(module, {
+      ...{ a: await download(model, a.value), b: await download(model, b.value) },
+      ...(magnitude && { magnitude: await download(model, magnitude.value) }),
+    });
     if (frozen) start.set(module, { a: await download(model, frozen.a), b: await download(model, frozen.b) });
   }
   const settings: PeftConfig = {
@@ -41,6 +44,7 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
     rankPattern: config.rankPattern ?? {},
     alphaPattern: config.alphaPattern ?? {},
     rsLora: config.method === "rslora",
+    dora: config.method === "dora",
     init: true,
     baseModel: model.source.name,
   };
@@ -72,11 +76,12 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     );
   }
   const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;
+  const name = method ?? (config.dora ? "dora" : config.rsLora ? "rslora" : "lora");
   const adapter = await attach(model, {
-    method: method ?? (config.rsLora ? "rslora" : "lora"),
+    method: name,
     rank: config.rank,
     rankPattern: config.rankPattern,
-    ...(method && config.rsLora ? plainAlphas(config, factors.keys()) : {
+    ...(config.rsLora && name !== "rslora" ? plainAlphas(config, factors.keys()) : {
       alpha: config.alpha,
       alphaPattern: config.alphaPattern,
     }),

@@ -96,6 +96,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "pissa": "PiSSA",
   "rslora": "rsLoRA",
   "lora+": "LoRA+",
+  "dora": "DoRA",
 };
 
 const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {

@@ -17,6 +17,8 @@ export interface PeftConfig extends PeftTargets {
   readonly alphaPattern: Readonly<Record<string, number>>;
   /** Whether the scale is α / √r (Kalajdzievski 2023, arXiv:2312.03732) instead. */
   readonly rsLora: boolean;
+  /** Whether the rows of the merged weight have lengths of their own (Liu et al. 2024, arXiv:2402.09353). */
+  readonly dora: boolean;
   /** PEFT's `init_lora_weights`: how the factors started, e.g. "olora"; true is LoRA's own start. */
   readonly init: string | boolean;
   /** The base model's name or path, if known. */
@@ -29,6 +31,8 @@ export interface PeftFactors {
   readonly a: HostTensor;
   /** B, `[out, r]`. */
   readonly b: HostTensor;
+  /** m, `[out]`, of an adapter with `dora`. */
+  readonly magnitude?: HostTensor;
 }
 
 /** An adapter as PEFT stores it: settings, and factors by module path, e.g. `model.layers.0.self_attn.q_proj`. */
@@ -73,6 +77,18 @@ export function startOf(init: PeftConfig["init"]): "olora" | "pissa" | undefined
     }: expected true, false, "olora", "pissa", "pissa_niter_[k]" or one of ${
       BASE_KEPT.map((name) => JSON.stringify(name)).join(", ")
     }`,
+  );
+}
+
+/**
+ * Refuses an adapter with magnitudes where plain LoRA is wanted: scaling rows changes a weight by all its rank.
+ *
+ * @throws {RangeError} If it has them.
+ */
+export function refuseMagnitudes({ dora }: PeftConfig): void {
+  if (!dora) return;
+  throw new RangeError(
+    "Cannot make plain LoRA of an adapter with magnitudes (use_dora): expected it to be merged, as rows are scaled",
   );
 }
 
@@ -126,6 +142,9 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
   } catch (error) {
     fail("init_lora_weights", (error as Error).message.split("expected ").at(-1)!);
   }
+  if (json.use_dora && startOf(init as string | boolean)) {
+    fail("init_lora_weights", "a start that leaves the base alone, with use_dora");
+  }
   const exclude = names("exclude_modules");
   const layers = list<number>(
     "layers_to_transform",
@@ -148,6 +167,7 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
     rankPattern: pattern("rank_pattern", isRank, "a whole number > 0"),
     alphaPattern: pattern("alpha_pattern", Number.isFinite, "a number"),
     rsLora: json.use_rslora === true,
+    dora: json.use_dora === true,
     init: init as string | boolean,
     baseModel: typeof json.base_model_name_or_path === "string" ? json.base_model_name_or_path : undefined,
   };
@@ -185,7 +205,7 @@ export function peftConfigJson(config: PeftConfig): JsonObject {
     ...(hub && { revision: hub.revision }),
     target_modules: config.targetModules,
     task_type: "CAUSAL_LM",
-    use_dora: false,
+    use_dora: config.dora,
     use_rslora: config.rsLora,
   };
 }
@@ -197,25 +217,37 @@ export function peftConfigJson(config: PeftConfig): JsonObject {
  */
 export function peftTensors(adapter: PeftAdapter): Map<string, HostTensor> {
   const tensors = new Map<string, HostTensor>();
-  for (const [path, { a, b }] of adapter.factors) {
+  for (const [path, factors] of adapter.factors) {
+    const { a, b, magnitude } = factors;
     checkSelected(adapter.config, path, "the adapter");
-    checkShapes(adapter.config, path, { a, b }, "the adapter");
+    checkShapes(adapter.config, path, factors, "the adapter");
     tensors.set(`base_model.model.${path}.lora_A.weight`, a);
     tensors.set(`base_model.model.${path}.lora_B.weight`, b);
+    if (magnitude) tensors.set(`base_model.model.${path}.lora_magnitude_vector`, magnitude);
   }
   return tensors;
 }
+
+/** How the names of tensors end in an adapter_model.safetensors. */
+const FACTORS: Readonly<Record<string, keyof PeftFactors>> = {
+  "lora_A.weight": "a",
+  "lora_B.weight": "b",
+  "lora_magnitude_vector": "magnitude",
+};
 
 /**
  * The module path and factor that a tensor's name in an adapter_model.safetensors stands for.
  *
  * @throws {RangeError} If the tensor is no factor of a linear layer.
  */
-export function parseFactorName(tensor: string, name: string): { path: string; factor: "a" | "b" } {
-  const match = /^base_model\.model\.(.+)\.lora_(A|B)\.weight$/.exec(tensor);
-  if (match) return { path: match[1], factor: match[2] === "A" ? "a" : "b" };
+export function parseFactorName(tensor: string, name: string): { path: string; factor: keyof PeftFactors } {
+  const [, path, suffix] =
+    /^base_model\.model\.(.+)\.(lora_A\.weight|lora_B\.weight|lora_magnitude_vector)$/.exec(tensor) ?? [];
+  if (path !== undefined) return { path, factor: FACTORS[suffix] };
   throw new RangeError(
-    `Cannot use ${name}: found tensor ${tensor}, expected base_model.model.<module>.lora_A.weight or lora_B.weight`,
+    `Cannot use ${name}: found tensor ${tensor}, expected base_model.model.<module>.<${
+      Object.keys(FACTORS).join(" | ")
+    }>`,
   );
 }
 
@@ -231,21 +263,22 @@ export function pairFactors(
   tensors: ReadonlyMap<string, HostTensor>,
   name: string,
 ): Map<string, PeftFactors> {
-  const pairs = new Map<string, Partial<Record<"a" | "b", HostTensor>>>();
+  const pairs = new Map<string, Partial<PeftFactors>>();
   for (const [tensor, value] of tensors) {
     const { path, factor } = parseFactorName(tensor, name);
     pairs.set(path, { ...pairs.get(path), [factor]: value });
   }
   const factors = new Map<string, PeftFactors>();
-  for (const [path, { a, b }] of [...pairs].sort(([p], [q]) => p < q ? -1 : 1)) {
+  for (const [path, { a, b, magnitude }] of [...pairs].sort(([p], [q]) => p < q ? -1 : 1)) {
     if (!a || !b) {
       throw new RangeError(
-        `Cannot use ${name}: module ${path} has only lora_${a ? "A" : "B"}, expected both`,
+        `Cannot use ${name}: module ${path} lacks lora_${a ? "B" : "A"}, expected both factors`,
       );
     }
     if (config.targetModules.length) checkSelected(config, path, name);
-    checkShapes(config, path, { a, b }, name);
-    factors.set(path, { a, b });
+    const found = { a, b, ...(magnitude && { magnitude }) };
+    checkShapes(config, path, found, name);
+    factors.set(path, found);
   }
   if (factors.size === 0) throw new RangeError(`Cannot use ${name}: found no factors`);
   return factors;
@@ -259,12 +292,11 @@ const KNOWN = (
   "alpha_pattern auto_mapping base_model_name_or_path bias corda_config ensure_weight_tying eva_config exclude_modules " +
   "fan_in_fan_out inference_mode init_lora_weights layers_pattern layers_to_transform loftq_config lora_alpha " +
   "lora_dropout lora_ga_config megatron_config megatron_core peft_type peft_version qalora_group_size r rank_pattern " +
-  "revision runtime_config target_modules task_type use_rslora velora_config"
+  "revision runtime_config target_modules task_type use_dora use_rslora velora_config"
 ).split(" ");
 
 /** Fields of PEFT's configuration that change what the adapter computes in ways that are not supported. */
 const UNSUPPORTED = [
-  "use_dora",
   "lora_bias",
   "modules_to_save",
   "target_parameters",
@@ -305,7 +337,16 @@ function matching(pattern: Readonly<Record<string, number>>, path: string): numb
   return Object.entries(pattern).find(([key]) => new RegExp(`^(?:.*\\.)?(?:${key})$`).test(path))?.[1];
 }
 
-function checkShapes(config: PeftConfig, path: string, { a, b }: PeftFactors, name: string): void {
+function checkShapes(config: PeftConfig, path: string, factors: PeftFactors, name: string): void {
+  const { a, b, magnitude } = factors;
+  const [out] = b.shape;
+  if (config.dora !== (magnitude !== undefined) || (magnitude && magnitude.shape.join() !== `${out}`)) {
+    throw new RangeError(
+      `Cannot use ${name}: module ${path} has ${
+        magnitude ? `lora_magnitude_vector [${magnitude.shape.join(", ")}]` : "no lora_magnitude_vector"
+      }, expected ${config.dora ? `one of [${out}], as use_dora is true` : "none, as use_dora is false"}`,
+    );
+  }
   const rank = moduleRank(config, path);
   for (const [factor, { shape }, axis] of [["A", a, 0], ["B", b, 1]] as const) {
     if (shape.length === 2 && shape[axis] === rank) continue;

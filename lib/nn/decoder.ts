@@ -1,3 +1,4 @@
+import { dora } from "../autograd/dora.ts";
 import { linearRule } from "../autograd/linear.ts";
 import type { LinearAttributes } from "../autograd/linear.ts";
 import {
@@ -48,6 +49,8 @@ export interface Branch extends NonNullable<LinearAttributes["adapter"]> {
   readonly a: Variable;
   /** B, `[out, r]`. */
   readonly b: Variable;
+  /** m, `[out]`, where the rows of the merged weight have lengths of their own. */
+  readonly magnitude?: Variable;
 }
 
 /** A batch of `b` texts of `t` tokens on the device. */
@@ -125,9 +128,7 @@ function partsOf(tape: Tape, model: DecoderWeights, changes?: Changes) {
   const linear = (x: Variable, module: string) => {
     const w = weight(`${module}.weight`);
     const branch = changes?.branch(module);
-    const [y] = branch
-      ? tape.apply(linearRule, [x, w, branch.a, branch.b], { adapter: branch })
-      : tape.apply(linearRule, [x, w], {});
+    const y = branch ? adapted(tape, x, w, branch) : tape.apply(linearRule, [x, w], {})[0];
     if (!family.biases.includes(module.slice(module.lastIndexOf(".") + 1))) return y;
     return tape.apply(biasRule, [y, weight(`${module}.bias`)], null)[0];
   };
@@ -149,6 +150,13 @@ function partsOf(tape: Tape, model: DecoderWeights, changes?: Changes) {
     return [...tape.apply(biasRule, [scaled, weight(`${name}.bias`)], null), h];
   };
   return { tape, weight, linear, normWeight, norm };
+}
+
+/** A linear layer with the branch beside it. */
+function adapted(tape: Tape, x: Variable, w: Variable, branch: Branch): Variable {
+  const { a, b, magnitude } = branch;
+  if (magnitude) return dora(tape, [x, w, a, b, magnitude], branch);
+  return tape.apply(linearRule, [x, w, a, b], { adapter: branch })[0];
 }
 
 /** One layer: takes and gives the residual stream as a sum that the next norm takes, [x] or [x, delta]. */

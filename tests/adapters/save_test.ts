@@ -49,6 +49,11 @@ const CASES: Case[] = [
     stored: { r: 4, use_rslora: true, init_lora_weights: true },
     again: ["rslora", 4],
   },
+  {
+    options: { method: "dora", rank: 3, alpha: 6, dropout: 0.1 },
+    stored: { r: 3, use_dora: true, init_lora_weights: true },
+    again: ["dora", 3],
+  },
   { options: { method: "lora+", rank: 3 }, stored: { r: 3, init_lora_weights: true }, again: ["lora", 3] },
 ];
 

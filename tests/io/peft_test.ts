@@ -36,6 +36,7 @@ const CONFIG: PeftConfig = {
   rankPattern: { "layers.1.self_attn.q_proj": 2 },
   alphaPattern: { "down_proj": 5 },
   rsLora: false,
+  dora: false,
   init: "olora",
   baseModel: "some/base",
 };
@@ -134,7 +135,10 @@ Deno.test("startOf() knows which of PEFT's starts are taken out of the base", ()
 const REFUSED: [Record<string, unknown>, string][] = [
   [{ peft_type: "IA3" }, 'found peft_type "IA3", expected "LORA"'],
   [{ bias: "all" }, 'found bias "all", expected "none"'],
-  [{ use_dora: true }, "found use_dora true"],
+  [
+    { use_dora: true, init_lora_weights: "olora" },
+    'found init_lora_weights "olora", expected a start that leaves the base alone, with use_dora',
+  ],
   [{ modules_to_save: ["lm_head"] }, 'found modules_to_save ["lm_head"]'],
   [{ target_parameters: ["x"] }, "found target_parameters"],
   [{ r: 0 }, "found r 0"],
@@ -194,10 +198,34 @@ Deno.test("writePeftAdapter() keeps which layers and modules are meant", () =>
     assertEquals(await readPeftAdapter(folder), adapter);
   }));
 
+Deno.test("writePeftAdapter() and readPeftAdapter() keep magnitudes, and refuse them missing or of another length", () =>
+  inFolder(async (folder) => {
+    const config = { ...CONFIG, init: true, dora: true };
+    const withLengths = (length: (out: number) => number) =>
+      new Map([...sample(config).factors].map(([path, { a, b }]) => {
+        const out = length(b.shape[0]);
+        return [path, { a, b, magnitude: hostTensor([out], Array.from({ length: out }, (_, i) => i)) }];
+      }));
+    const adapter = { config, factors: withLengths((out) => out) };
+    await writePeftAdapter(folder, adapter);
+    assertEquals(await readPeftAdapter(folder), adapter);
+    const refusals: [ReadonlyMap<string, PeftFactors>, string][] = [
+      [sample(config).factors, "has no lora_magnitude_vector, expected one of [8], as use_dora is true"],
+      [withLengths((out) => out + 1), "has lora_magnitude_vector [9], expected one of [8]"],
+    ];
+    for (const [factors, says] of refusals) {
+      await assertRejects(() => writePeftAdapter(folder, { config, factors }), RangeError, says);
+    }
+  }));
+
 const Q0 = "base_model.model.model.layers.0.self_attn.q_proj";
 const BROKEN: [string, string, string][] = [
-  ["half of a pair", `${Q0}.lora_B.weight`, "module model.layers.0.self_attn.q_proj has only lora_A"],
-  ["a DoRA magnitude", `${Q0}.lora_magnitude_vector`, "found tensor"],
+  ["half of a pair", `${Q0}.lora_B.weight`, "module model.layers.0.self_attn.q_proj lacks lora_B"],
+  [
+    "lengths of rows without use_dora",
+    `${Q0}.lora_magnitude_vector`,
+    "q_proj has lora_magnitude_vector [1, 3], expected none, as use_dora is false",
+  ],
   ["an embedding adapter", "base_model.model.model.embed_tokens.lora_embedding_A", "found tensor"],
   [
     "a rank other than the configured",

@@ -64,6 +64,33 @@ const MADE: Record<
   "lora from a Gaussian": { config: { r: 4, init_lora_weights: "gaussian" }, steps: 4 },
   "lora from orthogonal factors": { config: { r: 4, init_lora_weights: "orthogonal" }, steps: 4 },
   "rslora": { config: { r: 4, use_rslora: true, target_modules: "all-linear" }, steps: 4 },
+  "dora, untrained": { config: { r: 4, use_dora: true } },
+  "dora, trained, on all linear layers": {
+    config: { r: 4, lora_alpha: 6, target_modules: "all-linear", use_dora: true, lora_dropout: 0.1 },
+    steps: 4,
+  },
+  "dora from a Gaussian with rslora's scale and patterns": {
+    config: {
+      r: 4,
+      use_dora: true,
+      use_rslora: true,
+      init_lora_weights: "gaussian",
+      rank_pattern: { q_proj: 2 },
+      alpha_pattern: { v_proj: 3 },
+    },
+    steps: 4,
+  },
+  "dora in float16": { config: { r: 4, use_dora: true }, steps: 4, dtype: "float16" },
+  "dora on opt": {
+    model: "opt",
+    config: { r: 2, target_modules: ["q_proj", "out_proj", "fc1", "fc2"], use_dora: true },
+    steps: 4,
+  },
+  "dora on gpt2": {
+    model: "gpt2",
+    config: { r: 2, target_modules: ["c_attn", "c_proj"], use_dora: true },
+    steps: 4,
+  },
   "olora, untrained": { config: { r: 4, target_modules: "all-linear", init_lora_weights: "olora" } },
   "olora, trained": {
     config: { r: 4, lora_alpha: 6, target_modules: "all-linear", init_lora_weights: "olora" },
@@ -189,6 +216,11 @@ const OURS: Record<string, { options: AttachOptions; to?: "lora" | "residual" | 
   "full": { options: { method: "full" }, to: "merged" },
   "olora by pivots": { options: { method: "olora", rank: 4, basis: "pivoted" } },
   "olora in chosen layers": { options: { method: "olora", rank: 4, targets: ".*\\.1\\..*(q|up)_proj" } },
+  "dora": { options: { method: "dora", rank: 4, alpha: 6, dropout: 0.1 } },
+  "dora with patterns": {
+    options: { method: "dora", rank: 4, rankPattern: { q_proj: 2 }, alphaPattern: { "layers.1.*": 7 } },
+  },
+  "dora, merged": { options: { method: "dora", rank: 4, targets: "all-linear" }, to: "merged" },
   "pissa": { options: { method: "pissa", rank: 3, alpha: 5 } },
   "pissa as lora": { options: { method: "pissa", rank: 3, alpha: 5 }, to: "lora" },
   "pissa as residual": { options: { method: "pissa", rank: 3, alpha: 5 }, to: "residual" },

@@ -19,6 +19,7 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
     weightDecay: 0.1,
     clip: 1,
   },
+  "dora with dropout": { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 },
   "full with accumulation": { method: "full", accumulate: 2 },
 };
 
