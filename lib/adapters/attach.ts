@@ -15,11 +15,14 @@ import type { Factors, Target } from "./method.ts";
 import { findMethod } from "./methods.ts";
 import { resolveOptions } from "./options.ts";
 import { selectTargets } from "./targets.ts";
+import { wholeWeights } from "./whole_weights.ts";
 
 /** Options of `attach`. */
 export interface AttachOptions extends Partial<AdapterConfig> {
   /** Starting factors by module in place of the method's own, e.g. from `readPeftAdapter`. */
   init?: PeftAdapter["factors"];
+  /** Weights of the base that are trained whole beside the factors, with what they start from, e.g. from `readPeftAdapter`. */
+  weights?: NonNullable<PeftAdapter["weights"]>;
 }
 
 /**
@@ -34,6 +37,11 @@ export interface AttachOptions extends Partial<AdapterConfig> {
 export async function attach(model: Model, options: AttachOptions = {}): Promise<Adapter> {
   const { targets: usual } = FAMILIES[model.config.family];
   const config = resolveOptions({ targets: usual, ...options });
+  if (config.method === "full" && options.weights) {
+    throw new RangeError(
+      "Cannot attach weights for full fine-tuning: expected none, as it starts at the base's",
+    );
+  }
   if (config.method === "full") return attachFull(model, config, options.targets !== undefined);
   const method = findMethod(config.method);
   const targets = selectTargets(model.config, config.targets).map((target): Target => ({
@@ -45,10 +53,11 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   if (!options.init) checkRanks(settings, targets);
   const { gpu } = model;
   if (method.startsAtZero || options.init) await requireFinite(gpu, "adapt", named(targets));
+  const whole = await wholeWeights(model, options.weights ?? new Map());
   const factors = options.init
     ? given(gpu, targets, options.init, settings)
     : await starts(gpu, targets, settings);
-  const parameters = roomFor(gpu, targets, factors, config);
+  const parameters = roomFor(gpu, targets, factors, config, whole);
   const startsAtZero = method.startsAtZero || config.subtract === false;
   const owned: Tensor[] = [];
   const branches = new Map<string, AdapterBranch>();
@@ -63,9 +72,12 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
     const scale = method.scale?.(settings[i]) ?? alpha / rank;
     const magnitude = parameters.get(`${module}.magnitude`);
     if (magnitude) startMagnitude(gpu, w, factors[i], scale, magnitude.value);
+    const bias = factors[i].bias && entry(`${module}.c`, factors[i].bias);
+    factors[i].bias?.dispose();
     const branch = {
       ...{ a: entry(`${module}.a`, a), b: entry(`${module}.b`, b), scale },
       ...(magnitude && { magnitude }),
+      ...(bias && { bias }),
     };
     branches.set(module, startsAtZero ? branch : { ...branch, start: { a, b } });
     for (const [value, variable] of [[a, branch.a], [b, branch.b]] as const) {
@@ -73,6 +85,7 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
       else value.dispose();
     }
   });
+  for (const [name, tensor] of whole) gpu.write(parameters.get(name)!.value, toFloat32(tensor));
   gpu.flush();
   return model.changes = new Adapter(model, config, parameters, branches, owned);
 }
@@ -108,26 +121,29 @@ async function starts(
   return factors;
 }
 
-/** The arena: A and B (and m) of each layer in turn, or all A before all B where the two are trained at different rates. */
+/** The arena: A and B (and m or c) of each layer in turn and whole weights after them, or all A before all B where the two are trained at different rates. */
 function roomFor(
   gpu: Gpu,
   targets: readonly Target[],
   factors: readonly Factors[],
   config: AdapterConfig,
+  whole: ReadonlyMap<string, HostTensor>,
 ): Parameters {
   const method = findMethod(config.method);
   const ratio = method.ratio?.(config) ?? 1;
   const a = targets.map(({ module }, i) => [`${module}.a`, factors[i].a.shape] as const);
   const b = targets.map(({ module }, i) => [`${module}.b`, factors[i].b.shape] as const);
+  const more = [...whole].map(([name, { shape }]) => [name, shape] as const);
   if (ratio !== 1) {
-    return new Parameters(gpu, new Map([...a, ...b]), (name) => name.endsWith(".b") ? ratio : 1);
+    return new Parameters(gpu, new Map([...a, ...b, ...more]), (name) => name.endsWith(".b") ? ratio : 1);
   }
   const shapes = targets.flatMap(({ module, out }, i) => [
     ...(config.freeze === "A" ? [] : [a[i]]),
     ...(config.freeze === "B" ? [] : [b[i]]),
     ...(method.magnitude ? [[`${module}.magnitude`, [out]] as const] : []),
+    ...(factors[i].bias ? [[`${module}.c`, [out]] as const] : []),
   ]);
-  return new Parameters(gpu, new Map(shapes));
+  return new Parameters(gpu, new Map([...shapes, ...more]));
 }
 
 async function attachFull(model: Model, config: AdapterConfig, chosen: boolean): Promise<Adapter> {
@@ -193,10 +209,11 @@ function given(
     }
   }
   return targets.map(({ module }) => {
-    const { a, b, magnitude } = init.get(module)!;
+    const { a, b, magnitude, bias } = init.get(module)!;
     return {
       ...{ a: upload(gpu, a), b: upload(gpu, b) },
       ...(magnitude && { magnitude: upload(gpu, magnitude) }),
+      ...(bias && { bias: upload(gpu, bias) }),
     };
   });
 }

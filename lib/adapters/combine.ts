@@ -17,7 +17,7 @@ import { findMethod } from "./methods.ts";
  *
  * @param adapters On one model; a layer that only some of them adapt gets the sum of those.
  * @param weights wᵢ, dimensionless, one for each adapter; default all 1.
- * @throws {RangeError} If there are none, they are of several models, one is full fine-tuning or has a magnitude, or a weight is no number.
+ * @throws {RangeError} If there are none, they are of several models, one is full fine-tuning or changes more than low-rank factors can, or a weight is no number.
  */
 export async function combine(
   adapters: readonly Adapter[],
@@ -35,6 +35,9 @@ export async function combine(
   if (adapters.some(({ branches }) => !branches.size)) fail("full fine-tuning", "low-rank adapters");
   if (adapters.some(({ config }) => findMethod(config.method).magnitude)) {
     fail("an adapter with a magnitude", "adapters that are added to the base, as its rows are scaled");
+  }
+  if (adapters.some((adapter) => adapter.wholeWeights.length || hasBias(adapter))) {
+    fail("an adapter with weights or biases of its own", "adapters of low-rank factors alone");
   }
   const factors = new Map<string, PeftFactors>();
   const ranks: Record<string, number> = {};
@@ -61,6 +64,10 @@ export async function combine(
     ...(Object.keys(others).length && { rankPattern: others, alphaPattern: others }),
     init: factors,
   });
+}
+
+function hasBias({ branches }: Adapter): boolean {
+  return [...branches.values()].some(({ bias }) => bias);
 }
 
 /** w s dW as one product, or as two where the branch starts away from zero. */

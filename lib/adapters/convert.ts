@@ -68,12 +68,20 @@ export function toPlainLora(
     new Map(pairs.map(({ module, now, before }) => [module, made(now, before)]));
   const same = { ...config, init: true };
   if (isFrozen("b")) {
-    return { config: same, factors: plain((now, before) => ({ a: difference(now.a, before.a), b: now.b })) };
+    return {
+      ...adapter,
+      config: same,
+      factors: plain((now, before) => ({ a: difference(now.a, before.a), b: now.b })),
+    };
   }
   if (isFrozen("a")) {
-    return { config: same, factors: plain((now, before) => ({ a: now.a, b: difference(now.b, before.b) })) };
+    return {
+      ...adapter,
+      config: same,
+      factors: plain((now, before) => ({ a: now.a, b: difference(now.b, before.b) })),
+    };
   }
-  return { config: doubled(config), factors: plain(product) };
+  return { ...adapter, config: doubled(config), factors: plain(product) };
 }
 
 /** The settings of an adapter of twice the rank and the same scale. */

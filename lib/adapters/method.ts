@@ -23,6 +23,8 @@ export interface Factors {
   readonly b: Tensor;
   /** m, `[out]`, where it does not start as the norms of the rows of W + s B A. */
   readonly magnitude?: Tensor;
+  /** c, `[out]`, where B is given a bias. */
+  readonly bias?: Tensor;
 }
 
 /** A method of low-rank adaptation: where its factors start, and how they are scaled and trained. One file a method. */

@@ -11,6 +11,7 @@ import type { Adapter } from "./adapter.ts";
 import { attach, type AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
 import { saveModel } from "./save_model.ts";
+import { wholeWeightSettings } from "./whole_weights.ts";
 
 /**
  * Writes `adapter` to a folder that PEFT's `PeftModel.from_pretrained` loads on the same base.
@@ -29,12 +30,17 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
   const expanded = transposed || (config.basis !== undefined && config.basis !== "first");
   const factors = new Map<string, PeftFactors>();
   const start = new Map<string, PeftFactors>();
-  for (const [module, { a, b, magnitude, start: frozen }] of branches) {
+  for (const [module, { a, b, magnitude, bias, start: frozen }] of branches) {
     factors.set(module, {
       ...{ a: await download(model, a.value), b: await download(model, b.value) },
       ...(magnitude && { magnitude: await download(model, magnitude.value) }),
+      ...(bias && { bias: await download(model, bias.value) }),
     });
     if (frozen) start.set(module, { a: await download(model, frozen.a), b: await download(model, frozen.b) });
+  }
+  const weights = new Map<string, HostTensor>();
+  for (const name of adapter.wholeWeights) {
+    weights.set(name, await download(model, adapter.weight(name)!.value));
   }
   const settings: PeftConfig = {
     rank: config.rank,
@@ -45,14 +51,16 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
     alphaPattern: config.alphaPattern ?? {},
     rsLora: config.method === "rslora",
     dora: config.method === "dora",
+    ...([...branches.values()].some(({ bias }) => bias) && { loraBias: true }),
+    ...wholeWeightSettings(weights.keys(), new Set(branches.keys())),
     init: true,
     baseModel: model.source.name,
   };
-  const plain = { config: settings, factors };
+  const plain = { config: settings, factors, ...(weights.size && { weights }) };
   if (!start.size) return await writePeftAdapter(folder, plain);
   if (expanded) return await writePeftAdapter(folder, toPlainLora(plain, start));
   await writePeftAdapter(`${folder}/start`, { config: settings, factors: start });
-  await writePeftAdapter(folder, { config: { ...settings, init: config.method }, factors });
+  await writePeftAdapter(folder, { ...plain, config: { ...settings, init: config.method } });
 }
 
 /**
@@ -65,7 +73,7 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
  * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached.
  */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
-  const { config, factors } = await readPeftAdapter(folder);
+  const { config, factors, weights } = await readPeftAdapter(folder);
   const method = startOf(config.init);
   const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
   if (method && !stored && /niter/.test(String(config.init))) {
@@ -89,6 +97,7 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     dropout: config.dropout,
     ...(!method && { init: factors }),
     ...(start && { init: start }),
+    ...(weights && { weights }),
   });
   for (const [module, { a, b }] of factors) {
     model.gpu.write(adapter.parameters.get(`${module}.a`)!.value, toFloat32(a));

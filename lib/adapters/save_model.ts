@@ -4,16 +4,17 @@ import { writeFileAtomic } from "../io/atomic.ts";
 import { isGguf } from "../io/gguf.ts";
 import { readGgufTokenizer } from "../io/gguf_tokenizer.ts";
 import { readTextIfAny } from "../io/json_file.ts";
-import { modelConfigJson } from "../io/model_config.ts";
+import { type DecoderConfig, modelConfigJson } from "../io/model_config.ts";
 import { streamSafetensors } from "../io/safetensors.ts";
 import { asStored, infoAsStored } from "../io/stored_form.ts";
-import { embeddingName, expectedTensors } from "../io/weights.ts";
+import { embeddingName, expectedTensors, linearModules } from "../io/weights.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Branch } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { rowNorms } from "../ops/magnitude.ts";
 import { changeOf } from "./adapter.ts";
+import { HEAD } from "./whole_weights.ts";
 
 /** What weights are rounded to when a model is written. */
 export type SavedDType = "f32" | "f16" | "bf16";
@@ -42,7 +43,14 @@ export async function saveModel(
 ): Promise<MergeReport> {
   const { gpu, changes } = model;
   const rounded = dtype === "stored" ? storedDType(model) : dtype;
-  const shapes = expectedTensors(model.config);
+  const config = mergedConfig(model);
+  const shapes = expectedTensors(config);
+  for (const module of linearModules(config).keys()) {
+    if (!changes?.branch(module)?.bias || shapes.has(`${module}.bias`)) continue;
+    throw new RangeError(
+      `Cannot merge ${module}: its adapter has a bias (lora_bias), expected none, as the layer has none`,
+    );
+  }
   const lost = new Set<string>();
   const merged = async (name: string): Promise<HostTensor> => {
     const shape = shapes.get(name)!;
@@ -50,7 +58,12 @@ export async function saveModel(
     const module = moduleOf(name);
     const branch = changes?.branch(module);
     using effective = branch && effectiveWeight(gpu, weight, changeOf(branch));
-    const tensor = hostTensor(shape, await gpu.read(effective ?? weight), rounded);
+    const values = await gpu.read(effective ?? weight);
+    const layer = name.endsWith(".bias") ? changes?.branch(name.slice(0, -".bias".length)) : undefined;
+    if (layer?.bias) {
+      (await gpu.read(layer.bias.value)).forEach((c, i) => values[i] += layer.scale * c);
+    }
+    const tensor = hostTensor(shape, values, rounded);
     if (branch) {
       const before = hostTensor(shape, await gpu.read(weight), rounded);
       const isBase = before.bytes.every((byte, i) => byte === tensor.bytes[i]);
@@ -65,9 +78,17 @@ export async function saveModel(
   await streamSafetensors(`${folder}/model.safetensors`, new Map(infos), merged);
   await writeFileAtomic(
     `${folder}/config.json`,
-    JSON.stringify(modelConfigJson(model.config, rounded), null, 2) + "\n",
+    JSON.stringify(modelConfigJson(config, rounded), null, 2) + "\n",
   );
   return { dtype: rounded, lost: [...shapes.keys()].map(moduleOf).filter((module) => lost.has(module)) };
+}
+
+/** The model's configuration, untied where the head is not what the embedding is any more. */
+function mergedConfig({ config, changes, weights }: Model): DecoderConfig {
+  const name = embeddingName(config);
+  const head = changes?.weight(HEAD)?.value;
+  const embedding = changes?.weight(name)?.value ?? weights.get(name);
+  return head && head !== embedding ? { ...config, tiedEmbeddings: false } : config;
 }
 
 function moduleOf(weight: string): string {

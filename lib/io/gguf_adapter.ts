@@ -18,15 +18,24 @@ import { moduleRank, moduleScale, type PeftAdapter, refuseMagnitudes } from "./p
  * @param config The base's configuration.
  * @param dtype What the factors are rounded to.
  * @throws {RangeError} If llama.cpp lacks the base's architecture, a module is none of its linear layers, or the adapter has
- * magnitudes.
+ * more than low-rank factors.
  */
 export async function writeGgufAdapter(
   path: string,
-  { config: settings, factors }: PeftAdapter,
+  { config: settings, factors, weights }: PeftAdapter,
   config: DecoderConfig,
   dtype: "f32" | "f16" = "f32",
 ): Promise<void> {
   refuseMagnitudes(settings);
+  if (weights || settings.loraBias) {
+    throw new RangeError(
+      `Cannot write ${path}: found ${
+        weights
+          ? `weights of its own, ${[...weights.keys()].slice(0, 3).join(", ")}`
+          : "biases of B (lora_bias)"
+      }, expected low-rank factors alone, as llama.cpp applies them`,
+    );
+  }
   const architecture = ggufArchitecture(config);
   const modules = [...factors.keys()];
   const alphaOf = (module: string) => moduleScale(settings, module) * moduleRank(settings, module);

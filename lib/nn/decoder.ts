@@ -51,6 +51,8 @@ export interface Branch extends NonNullable<LinearAttributes["adapter"]> {
   readonly b: Variable;
   /** m, `[out]`, where the rows of the merged weight have lengths of their own. */
   readonly magnitude?: Variable;
+  /** c, `[out]`, where B has a bias: s c is added to the layer's output. */
+  readonly bias?: Variable;
 }
 
 /** A batch of `b` texts of `t` tokens on the device. */
@@ -154,9 +156,12 @@ function partsOf(tape: Tape, model: DecoderWeights, changes?: Changes) {
 
 /** A linear layer with the branch beside it. */
 function adapted(tape: Tape, x: Variable, w: Variable, branch: Branch): Variable {
-  const { a, b, magnitude } = branch;
+  const { a, b, magnitude, bias, scale } = branch;
   if (magnitude) return dora(tape, [x, w, a, b, magnitude], branch);
-  return tape.apply(linearRule, [x, w, a, b], { adapter: branch })[0];
+  const [y] = tape.apply(linearRule, [x, w, a, b], { adapter: branch });
+  if (!bias) return y;
+  const [scaled] = tape.apply(affineRule, [bias], { scale, offset: 0 });
+  return tape.apply(biasRule, [y, scaled], null)[0];
 }
 
 /** One layer: takes and gives the residual stream as a sum that the next norm takes, [x] or [x, delta]. */
@@ -197,10 +202,10 @@ function decoderLayer(
   return [middle, linear(active, `${at}.${names.mlpOut}`)];
 }
 
-/** The matrix that maps hidden states to logits, `[v, d]`: the embedding where it is tied. */
+/** The matrix that maps hidden states to logits, `[v, d]`: the embedding where it is tied, and not untied by `changes`. */
 export function headWeight(model: DecoderWeights, changes?: Changes): Variable {
   const name = headName(model.config);
-  return changes?.weight(name) ?? constant(found(model, name));
+  return changes?.weight("lm_head.weight") ?? changes?.weight(name) ?? constant(found(model, name));
 }
 
 function found(model: DecoderWeights, name: string): Tensor {

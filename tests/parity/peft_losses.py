@@ -56,7 +56,7 @@ trained = nats(model, ids)
 model.save_pretrained(out + "/kept")
 model.save_pretrained(out + "/converted", path_initial_model_for_weight_conversion=out + "/start")
 with safe_open(out + "/converted/adapter_model.safetensors", "pt") as file:
-    found["converted"] = {"head": any("lm_head" in key for key in file.keys())}
+    found["converted"] = {"head": any("lm_head" in key for key in file.keys()), "trained": trained}
 
 model = get_peft_model(base(llama), config(rank_pattern={"q_proj": 2}, use_rslora=True))
 model.save_pretrained(out + "/rs-own")

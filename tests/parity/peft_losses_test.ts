@@ -27,7 +27,7 @@ interface Losses {
   unloaded: number;
   second: number;
   bfloat16: number;
-  converted: { head: boolean };
+  converted: { head: boolean; trained: number[][] };
   patterns: string;
   conv1d: string;
   rank: { declared: number; rows: number };
@@ -100,13 +100,16 @@ Deno.test({
       assertEquals(await score(half, ids), before);
     });
 
-    await t.step("conversion drops modules_to_save: readPeftAdapter() names them", async () => {
+    await t.step("conversion drops modules_to_save: toPlainLora() keeps them", async () => {
       assertEquals(peft.converted.head, false);
-      await assertRejects(
-        () => readPeftAdapter(`${folder}/kept`),
-        RangeError,
-        'found modules_to_save ["lm_head"]',
-      );
+      using adapter = await loadAdapter(model, `${folder}/kept`);
+      await saveAdapter(adapter, `${folder}/kept-again`);
+      const start = (await readPeftAdapter(`${folder}/kept-again/start`)).factors;
+      const plain = toPlainLora(await readPeftAdapter(`${folder}/kept-again`), start);
+      await writePeftAdapter(`${folder}/kept-plain`, plain);
+      using _plain = await loadAdapter(model, `${folder}/kept-plain`);
+      const { trained } = peft.converted;
+      (await score(model, ids)).forEach((row, i) => expectClose(row, trained[i], 3e-4, `row ${i}`));
     });
 
     await t.step("rslora with patterns is not converted: toPlainLora()", async () => {
