@@ -6,10 +6,9 @@ import type { Model } from "../nn/model.ts";
 import type { Parameters } from "../autograd/parameters.ts";
 import type { LowRank } from "../ops/effective_weight.ts";
 import { orthonormalize } from "../linalg/qr.ts";
-import { expectedTensors, headName } from "../io/weights.ts";
+import { expectedTensors, HEAD, headName } from "../io/weights.ts";
 import { findMethod } from "./methods.ts";
 import type { MethodOptions } from "./options.ts";
-import { HEAD } from "./whole_weights.ts";
 
 /** Everything that determines an adapter before it is trained. */
 export interface AdapterConfig extends MethodOptions {

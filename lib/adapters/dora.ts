@@ -7,6 +7,6 @@ import type { Method } from "./method.ts";
  * trained for a weight `[m, n]`.
  *
  * Source: Liu et al. 2024, arXiv:2402.09353, eq. (5), ‖V‖ being a constant in the gradient (§4.3); PEFT's `use_dora`.
- * Deviation: a row of W that is zero has no direction and stays as it is until B moves it; in PEFT it is NaN.
+ * Deviation: a row of W that is zero has no direction and stays as it is until B moves it; in PEFT its output is NaN.
  */
 export const dora: Method = { ...lora, name: "dora", takes: [], magnitude: true };

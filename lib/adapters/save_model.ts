@@ -7,14 +7,13 @@ import { readTextIfAny } from "../io/json_file.ts";
 import { type DecoderConfig, modelConfigJson } from "../io/model_config.ts";
 import { streamSafetensors } from "../io/safetensors.ts";
 import { asStored, infoAsStored } from "../io/stored_form.ts";
-import { embeddingName, expectedTensors, linearModules } from "../io/weights.ts";
+import { embeddingName, expectedTensors, HEAD, linearModules } from "../io/weights.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Branch } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { rowNorms } from "../ops/magnitude.ts";
 import { changeOf } from "./adapter.ts";
-import { HEAD } from "./whole_weights.ts";
 
 /** What weights are rounded to when a model is written. */
 export type SavedDType = "f32" | "f16" | "bf16";

@@ -1,16 +1,13 @@
 import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { PeftAdapter, PeftConfig } from "../io/peft_format.ts";
-import { embeddingName, expectedTensors, headName } from "../io/weights.ts";
+import { embeddingName, expectedTensors, HEAD, headName } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
-
-/** The head's name, which a model with tied embeddings has no tensor of. */
-export const HEAD = "lm_head.weight";
 
 /**
  * The weights that an adapter trains whole, f32, by name: as they are given, and rows of tokens put in place of the base's.
  * Where embeddings are tied, rows are those of the head too, and a whole embedding is not: there the head stays what it is
- * in the base, unless it is given, as in huggingface/peft 0.21.
+ * in the base, unless it is given, as in huggingface/peft 0.21. Rows become a whole matrix, which is trained as one.
  *
  * @throws {RangeError} If the model has no weight of a name, or none of that shape, or a row's id is none of its tokens.
  */

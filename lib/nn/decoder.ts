@@ -22,7 +22,7 @@ import type { EmbeddingPlan } from "../ops/embedding.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { FAMILIES, type Family } from "../io/families.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
-import { embeddingName, headName } from "../io/weights.ts";
+import { embeddingName, HEAD, headName } from "../io/weights.ts";
 import type { KeyValueCache } from "./cache.ts";
 
 /** A decoder's frozen weights on the device. */
@@ -205,7 +205,7 @@ function decoderLayer(
 /** The matrix that maps hidden states to logits, `[v, d]`: the embedding where it is tied, and not untied by `changes`. */
 export function headWeight(model: DecoderWeights, changes?: Changes): Variable {
   const name = headName(model.config);
-  return changes?.weight("lm_head.weight") ?? changes?.weight(name) ?? constant(found(model, name));
+  return changes?.weight(HEAD) ?? changes?.weight(name) ?? constant(found(model, name));
 }
 
 function found(model: DecoderWeights, name: string): Tensor {

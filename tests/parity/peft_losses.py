@@ -71,6 +71,12 @@ model = get_peft_model(base(llama), config(r=64, lora_alpha=64, target_modules=[
 layer = model.base_model.model.model.layers[0].self_attn.k_proj
 found["rank"] = {"declared": layer.r["default"], "rows": layer.lora_A["default"].weight.shape[0]}
 
+plain = base(llama)
+with torch.no_grad():
+    plain.model.layers[0].self_attn.q_proj.weight[3] = 0
+layer = get_peft_model(plain, config(True, use_dora=True)).base_model.model.model.layers[0].self_attn.q_proj
+found["direction"] = layer(torch.ones(1, layer.in_features))[0].isnan().nonzero().flatten().tolist()
+
 torch.manual_seed(1)
 model = get_peft_model(base(llama), config("pissa_niter_16"))
 train(model, ids, 3)

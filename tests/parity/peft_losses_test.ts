@@ -31,6 +31,7 @@ interface Losses {
   patterns: string;
   conv1d: string;
   rank: { declared: number; rows: number };
+  direction: number[];
   reloaded: number;
 }
 
@@ -141,6 +142,23 @@ Deno.test({
         () => attach(model, { method: "olora", rank: 64, targets: ["k_proj"] }),
         RangeError,
         "expected rank <= min(out, in) = 12",
+      );
+    });
+
+    await t.step("a row of zeros has no direction: attach() of dora", async () => {
+      assertEquals(peft.direction, [3]);
+      using other = await load(llama);
+      const weight = other.weights.get("model.layers.0.self_attn.q_proj.weight")!;
+      const [, width] = weight.shape;
+      other.gpu.write(weight, (await other.gpu.read(weight)).fill(0, 3 * width, 4 * width));
+      const before = await score(other, ids);
+      using adapter = await attach(other, { ...OLORA, method: "dora" });
+      assertEquals(await score(other, ids), before);
+      await train(adapter);
+      assert(
+        (await score(other, ids)).every((row, i) =>
+          row.every((nats, t) => nats > 0 && nats !== before[i][t])
+        ),
       );
     });
 
