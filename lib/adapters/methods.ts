@@ -1,3 +1,4 @@
+import { dora } from "./dora.ts";
 import { full } from "./full.ts";
 import { lora, loraFa, loraPlus, rslora } from "./lora.ts";
 import type { Method } from "./method.ts";
@@ -18,6 +19,7 @@ export const METHODS: readonly Method[] = [
   pissa,
   milora,
   mica,
+  dora,
   full,
 ];
 

@@ -12,6 +12,7 @@ import { findMethod, METHODS } from "./methods.ts";
 import { attach, type AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
 import { saveModel } from "./save_model.ts";
+import { wholeWeightSettings } from "./whole_weights.ts";
 
 /**
  * Writes `adapter` to a folder that PEFT's `PeftModel.from_pretrained` loads on the same base.
@@ -32,9 +33,17 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
     (config.basis !== undefined && config.basis !== "first");
   const factors = new Map<string, PeftFactors>();
   const start = new Map<string, PeftFactors>();
-  for (const [module, { a, b, start: frozen }] of branches) {
-    factors.set(module, { a: await download(model, a.value), b: await download(model, b.value) });
+  for (const [module, { a, b, magnitude, bias, start: frozen }] of branches) {
+    factors.set(module, {
+      ...{ a: await download(model, a.value), b: await download(model, b.value) },
+      ...(magnitude && { magnitude: await download(model, magnitude.value) }),
+      ...(bias && { bias: await download(model, bias.value) }),
+    });
     if (frozen) start.set(module, { a: await download(model, frozen.a), b: await download(model, frozen.b) });
+  }
+  const weights = new Map<string, HostTensor>();
+  for (const name of adapter.wholeWeights) {
+    weights.set(name, await download(model, adapter.weight(name)!.value));
   }
   const settings: PeftConfig = {
     rank: config.rank,
@@ -44,17 +53,20 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
     rankPattern: config.rankPattern ?? {},
     alphaPattern: config.alphaPattern ?? {},
     rsLora: config.method === "rslora",
+    dora: config.method === "dora",
+    ...([...branches.values()].some(({ bias }) => bias) && { loraBias: true }),
+    ...wholeWeightSettings(weights.keys(), new Set(branches.keys())),
     init: true,
     baseModel: model.source.name,
   };
-  const plain = { config: settings, factors };
+  const plain = { config: settings, factors, ...(weights.size && { weights }) };
   if (!start.size) {
     const init = startsAtZero && peft ? peft : true;
-    return await writePeftAdapter(folder, { config: { ...settings, init }, factors });
+    return await writePeftAdapter(folder, { ...plain, config: { ...settings, init } });
   }
   if (expanded) return await writePeftAdapter(folder, toPlainLora(plain, start));
   await writePeftAdapter(`${folder}/start`, { config: settings, factors: start });
-  await writePeftAdapter(folder, { config: { ...settings, init: peft! }, factors });
+  await writePeftAdapter(folder, { ...plain, config: { ...settings, init: peft! } });
 }
 
 /**
@@ -67,9 +79,8 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
  * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached.
  */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
-  const { config, factors } = await readPeftAdapter(folder);
+  const { config, factors, weights } = await readPeftAdapter(folder);
   const method = startOf(config.init);
-  const named = method ?? METHODS.find(({ peft }) => peft === config.init)?.name;
   const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
   if (method && !stored && /niter/.test(String(config.init))) {
     throw new RangeError(
@@ -79,11 +90,13 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     );
   }
   const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;
+  const own = METHODS.find(({ peft }) => peft === config.init)?.name;
+  const name = method ?? (config.dora ? "dora" : own ?? (config.rsLora ? "rslora" : "lora"));
   const adapter = await attach(model, {
-    method: named ?? (config.rsLora ? "rslora" : "lora"),
+    method: name,
     rank: config.rank,
     rankPattern: config.rankPattern,
-    ...(named && config.rsLora ? plainAlphas(config, factors.keys()) : {
+    ...(config.rsLora && name !== "rslora" ? plainAlphas(config, factors.keys()) : {
       alpha: config.alpha,
       alphaPattern: config.alphaPattern,
     }),
@@ -91,6 +104,7 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     dropout: config.dropout,
     ...(!method && { init: factors }),
     ...(start && { init: start }),
+    ...(weights && { weights }),
   });
   for (const [module, { a, b }] of factors) {
     for (const [name, factor] of [["a", a], ["b", b]] as const) {

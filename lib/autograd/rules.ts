@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { dropout } from "../ops/dropout.ts";
 import { embedding, embeddingBackward } from "../ops/embedding.ts";
 import type { EmbeddingPlan } from "../ops/embedding.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -56,6 +57,13 @@ export const biasRule: Rule<null, null> = {
     }
     return [x.needed ? dy : undefined, db];
   },
+};
+
+/** Inverted dropout with probability p and the mask of `key`; inputs [x]. */
+export const dropoutRule: Rule<{ p: number; key: readonly [number, number] }, null> = {
+  name: "dropout",
+  forward: (gpu, [x], { p, key }) => ({ outputs: [dropout(gpu, x.value, p, key)], saved: null }),
+  backward: (gpu, [dy], [x], _saved, { p, key }) => dy && x.needed ? [dropout(gpu, dy, p, key)] : [],
 };
 
 /** `y = x − mean(x)` of each row; inputs [x]. */

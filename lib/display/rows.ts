@@ -102,6 +102,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "lora+": "LoRA+",
   "lora-fa": "LoRA-FA",
   "orthogonal": "LoRA from orthogonal factors",
+  "dora": "DoRA",
 };
 
 const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {

@@ -70,6 +70,11 @@ const CASES: Case[] = [
     again: ["mica", 3],
   },
   { options: { method: "lora-fa", rank: 3 }, stored: { r: 3, init_lora_weights: true }, again: ["lora", 3] },
+  {
+    options: { method: "dora", rank: 3, alpha: 6, dropout: 0.1 },
+    stored: { r: 3, use_dora: true, init_lora_weights: true },
+    again: ["dora", 3],
+  },
   { options: { method: "lora+", rank: 3 }, stored: { r: 3, init_lora_weights: true }, again: ["lora", 3] },
 ];
 

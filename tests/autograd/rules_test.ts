@@ -7,6 +7,7 @@ import {
   centerRule,
   crossEntropyRule,
   cycleRule,
+  dropoutRule,
   embeddingRule,
   foldRule,
   geluGateRule,
@@ -32,6 +33,7 @@ import { gelu } from "../../lib/reference/gelu.ts";
 import { geluGate } from "../../lib/reference/gelu_gate.ts";
 import { attention } from "../../lib/reference/attention.ts";
 import { crossEntropy } from "../../lib/reference/cross_entropy.ts";
+import { dropoutMask } from "../../lib/reference/dropout.ts";
 import { embedding } from "../../lib/reference/embedding.ts";
 import { relu } from "../../lib/reference/relu.ts";
 import { rmsNorm } from "../../lib/reference/rms_norm.ts";
@@ -82,6 +84,12 @@ const cases: RuleCase[] = [
     shapes: [[3, 5], [5]],
     build: (tape, inputs) => tape.apply(biasRule, inputs, null)[0],
     twin: ([x, b]) => bias(x, b, { n: 3, d: 5 }),
+  },
+  {
+    name: "dropout",
+    shapes: [[3, 5]],
+    build: (tape, inputs) => tape.apply(dropoutRule, inputs, { p: 0.3, key: [5, 9] })[0],
+    twin: ([x]) => dropoutMask(15, 0.3, [5, 9]).map((factor, i) => factor * x[i]),
   },
   {
     name: "headNorm",

@@ -14,6 +14,7 @@ import { cases as siluGate } from "./silu_gate_cases.ts";
 import { cases as geluGate } from "./gelu_gate_cases.ts";
 import { cases as relu } from "./relu_cases.ts";
 import { cases as gelu } from "./gelu_cases.ts";
+import { cases as magnitude } from "./magnitude_cases.ts";
 import { cases as center } from "./center_cases.ts";
 import { cases as columns } from "./columns_cases.ts";
 import { cases as cycle } from "./cycle_cases.ts";
@@ -46,6 +47,7 @@ export const allCases: readonly KernelCase[] = [
   ...geluGate,
   ...relu,
   ...gelu,
+  ...magnitude,
   ...center,
   ...columns,
   ...cycle,
