@@ -93,8 +93,11 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
 /** Writes m of one layer to `into`: as it is given, or the norms of the rows of W + s B A. */
 function startMagnitude(gpu: Gpu, w: Tensor, factors: Factors, scale: number, into: Tensor): void {
   const { a, b, magnitude } = factors;
-  using merged = effectiveWeight(gpu, w, { scale, trained: { a, b } });
-  using start = magnitude ?? rowNorms(gpu, merged);
+  const norms = () => {
+    using merged = effectiveWeight(gpu, w, { scale, trained: { a, b } });
+    return rowNorms(gpu, merged);
+  };
+  using start = magnitude ?? norms();
   gpu.copy(start, into);
 }
 
@@ -121,7 +124,10 @@ async function starts(
   return factors;
 }
 
-/** The arena: A and B (and m or c) of each layer in turn and whole weights after them, or all A before all B where the two are trained at different rates. */
+/**
+ * The arena: A and B (and m or c) of each layer in turn, or all A before all B where the two are trained at different rates;
+ * then whole weights.
+ */
 function roomFor(
   gpu: Gpu,
   targets: readonly Target[],
@@ -194,11 +200,17 @@ function given(
     const found = init.get(module);
     const expected = `A [${rank}, ${width}] and B [${out}, ${rank}]`;
     if (!found) throw new RangeError(`Cannot start ${module}: found no factors, expected ${expected}`);
-    const { a, b, magnitude } = found;
+    const { a, b, magnitude, bias } = found;
     const { method } = settings[i];
     if (magnitude && !findMethod(method).magnitude) {
       throw new RangeError(
         `Cannot start ${module}: found a magnitude, expected none for method ${method}; it is dora's`,
+      );
+    }
+    for (const [name, vector] of Object.entries({ magnitude, bias })) {
+      if (!vector || vector.shape.join() === `${out}`) continue;
+      throw new RangeError(
+        `Cannot start ${module}: found ${name} [${vector.shape.join(", ")}], expected [${out}]`,
       );
     }
     if (a.shape.join() !== `${rank},${width}` || b.shape.join() !== `${out},${rank}`) {

@@ -17,7 +17,8 @@ import { findMethod } from "./methods.ts";
  *
  * @param adapters On one model; a layer that only some of them adapt gets the sum of those.
  * @param weights wᵢ, dimensionless, one for each adapter; default all 1.
- * @throws {RangeError} If there are none, they are of several models, one is full fine-tuning or changes more than low-rank factors can, or a weight is no number.
+ * @throws {RangeError} If there are none, they are of several models, one is full fine-tuning or changes more than low-rank
+ * factors can, or a weight is no number.
  */
 export async function combine(
   adapters: readonly Adapter[],

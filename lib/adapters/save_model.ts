@@ -28,12 +28,13 @@ export interface MergeReport {
 
 /**
  * Writes a plain model folder of the function that the model has now: with the weights that "full" trains, or with the
- * branches of an adapter merged into theirs, W + s (B A − B₀ A₀), rows scaled to a magnitude; and the files of its tokenizer, which for a GGUF file
- * are made of its metadata. W is widened and the sum made in f32, and rounded once.
+ * branches of an adapter merged into theirs, W + s (B A − B₀ A₀), rows scaled to a magnitude; and the files of its
+ * tokenizer, which for a GGUF file are made of its metadata. W is widened and the sum made in f32, and rounded once. A head
+ * that was tied and is not what the embedding is any more is written by itself.
  *
  * @param dtype What weights are rounded to; "stored" is what the base's matrices are stored as.
  * @returns What rounding did to the adapter.
- * @throws {RangeError} If `dtype` is "stored" and the base is stored in blocks.
+ * @throws {RangeError} If `dtype` is "stored" and the base is stored in blocks, or a branch has a bias and its layer none.
  */
 export async function saveModel(
   model: Model,

@@ -27,10 +27,12 @@ interface Factors {
 }
 
 /**
- * `V = W + s (B A − B₀ A₀)`, or with a magnitude (m / ‖V‖) ∘ V by rows, as f32 `[out, in]`, from W stored as f32, f16, bf16 or in blocks.
+ * `V = W + s (B A − B₀ A₀)`, or with a magnitude (m / ‖V‖) ∘ V by rows, as f32 `[out, in]`, from W stored as f32, f16,
+ * bf16 or in blocks.
  *
  * With both pairs of factors it is W + s ([B − B₀, B₀] [A; A − A₀]), one product with K = 2 r that is zero where B = B₀
- * and A = A₀, so the result then equals W. Error: eps |w| + eps √(2 r) s Σ (|b − b₀| |a| + |b₀| |a − a₀|).
+ * and A = A₀, so the result then equals W. Error: eps |w| + eps √(2 r) s Σ (|b − b₀| |a| + |b₀| |a − a₀|);
+ * a magnitude scales it, and adds (√in / 2 + 5.5) eps of the result.
  *
  * Source: the residual form of arXiv:2406.01775 rearranged (base weights are immutable here); own construction.
  */

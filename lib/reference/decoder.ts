@@ -136,7 +136,8 @@ export function decoder(
 
 /**
  * Gradients of {@linkcode decoder}'s mean loss: of every weight under its own name (the embedding's holds the head's
- * where they are tied), of each adapter under `<module>.lora_A`, `<module>.lora_B` and, where it has one, `<module>.lora_magnitude`.
+ * where they are tied), of each adapter under `<module>.lora_A`, `<module>.lora_B` and, where it has one,
+ * `<module>.lora_magnitude`.
  */
 export function decoderBackward(
   weights: Weights,

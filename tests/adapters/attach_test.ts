@@ -128,6 +128,12 @@ Deno.test("attach() of dora takes factors that are given, with lengths of their 
     RangeError,
     `Cannot start ${module}: found a magnitude, expected none for method lora; it is dora's`,
   );
+  const short = hostTensor([1], [1]);
+  await assertRejects(
+    () => attach(model, { ...options, init: new Map([[module, { a, b, magnitude: short }]]) }),
+    RangeError,
+    `Cannot start ${module}: found magnitude [1], expected [${out}]`,
+  );
 });
 
 Deno.test("attach() refuses what cannot be, before anything is allocated", async () => {
