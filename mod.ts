@@ -23,7 +23,7 @@ export type { DecoderConfig } from "./lib/io/model_config.ts";
 export type { FamilyName } from "./lib/io/families.ts";
 export type { RopeScaling } from "./lib/io/rope_scaling.ts";
 export type { Tokenizer } from "./lib/io/tokenizer.ts";
-export { type PeftAdapter, type PeftConfig, type PeftFactors } from "./lib/io/peft_format.ts";
+export type { PeftAdapter, PeftConfig, PeftFactors, PeftRows } from "./lib/io/peft_format.ts";
 export type { PeftTargets } from "./lib/io/peft_targets.ts";
 export { readPeftAdapter, writePeftAdapter } from "./lib/io/peft.ts";
 export { loadModel, type LoadOptions, Model } from "./lib/nn/model.ts";
@@ -103,6 +103,12 @@ export type { EvaluationConfig, RunConfig } from "./lib/train/run_config.ts";
 export { type LoopOptions, train } from "./lib/train/loop.ts";
 export { AdamW } from "./lib/optim/adamw.ts";
 export { type Schedule, scheduleFactor } from "./lib/optim/schedule.ts";
+export {
+  federated,
+  type FederatedClient,
+  type FederatedOptions,
+  type FederatedRound,
+} from "./lib/train/federated.ts";
 export { DivergedError, type StepRecord, Trainer, type TrainOptions } from "./lib/train/train.ts";
 export {
   convergenceFigure,

@@ -1,10 +1,12 @@
-import type { Variable } from "../autograd/tape.ts";
+import { constant, type Variable } from "../autograd/tape.ts";
 import { Rng, threefry2x32 } from "../core/rng.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Branch, Changes } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
 import type { Parameters } from "../autograd/parameters.ts";
+import type { LowRank } from "../ops/effective_weight.ts";
 import { orthonormalize } from "../linalg/qr.ts";
+import { expectedTensors, HEAD, headName } from "../io/weights.ts";
 import { findMethod } from "./methods.ts";
 import type { MethodOptions } from "./options.ts";
 
@@ -34,10 +36,24 @@ export interface AdapterBranch {
   readonly a: Variable;
   /** B, `[out, r]`. */
   readonly b: Variable;
+  /** m, `[out]`: the lengths of the rows of the merged weight, where the method trains them. */
+  readonly magnitude?: Variable;
+  /** c, `[out]`, where B has a bias. */
+  readonly bias?: Variable;
   /** s, dimensionless. */
   readonly scale: number;
   /** A₀ and B₀, where they are not a zero product. */
   readonly start?: { readonly a: Tensor; readonly b: Tensor };
+}
+
+/** What `branch` makes of the weight of its layer, for `effectiveWeight`. */
+export function changeOf({ scale, a, b, start, magnitude }: Branch): LowRank {
+  return {
+    scale,
+    trained: { a: a.value, b: b.value },
+    ...(start && { start }),
+    ...(magnitude && { magnitude: magnitude.value }),
+  };
 }
 
 /**
@@ -83,9 +99,20 @@ export class Adapter implements Changes, Disposable {
     return this.parameters.count;
   }
 
-  /** The parameter that stands for the weight called `name`, in full fine-tuning. */
+  /** Names of the base's weights that are trained whole. */
+  get wholeWeights(): string[] {
+    const names = expectedTensors({ ...this.model.config, tiedEmbeddings: false });
+    return this.parameters.names.filter((name) => names.has(name));
+  }
+
+  /**
+   * What stands for the weight called `name`: a parameter, if it is trained whole. Beside branches an embedding that is
+   * trained is the input's alone: a head that the base has tied to it stays the base's.
+   */
   weight(name: string): Variable | undefined {
-    return this.branches.size ? undefined : this.parameters.get(name);
+    const own = this.parameters.get(name);
+    if (own || name !== HEAD || !this.branches.size) return own;
+    return constant(this.model.weights.get(headName(this.model.config))!);
   }
 
   /** The branch beside `module`, with dropout while training. */

@@ -8,17 +8,21 @@ import { expectedTensors } from "../io/weights.ts";
 import { type NamedMatrix, requireFinite } from "../linalg/finite.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
+import { rowNorms } from "../ops/magnitude.ts";
 import { Parameters } from "../autograd/parameters.ts";
 import { Adapter, type AdapterBranch, type AdapterConfig } from "./adapter.ts";
 import type { Factors, Target } from "./method.ts";
 import { findMethod } from "./methods.ts";
 import { resolveOptions } from "./options.ts";
 import { selectTargets } from "./targets.ts";
+import { wholeWeights } from "./whole_weights.ts";
 
 /** Options of `attach`. */
 export interface AttachOptions extends Partial<AdapterConfig> {
   /** Starting factors by module in place of the method's own, e.g. from `readPeftAdapter`. */
   init?: PeftAdapter["factors"];
+  /** Weights of the base that are trained whole beside the factors, with what they start from, e.g. from `readPeftAdapter`. */
+  weights?: NonNullable<PeftAdapter["weights"]>;
 }
 
 /**
@@ -33,6 +37,11 @@ export interface AttachOptions extends Partial<AdapterConfig> {
 export async function attach(model: Model, options: AttachOptions = {}): Promise<Adapter> {
   const { targets: usual } = FAMILIES[model.config.family];
   const config = resolveOptions({ targets: usual, ...options });
+  if (config.method === "full" && options.weights) {
+    throw new RangeError(
+      "Cannot attach weights for full fine-tuning: expected none, as it starts at the base's",
+    );
+  }
   if (config.method === "full") return attachFull(model, config, options.targets !== undefined);
   const method = findMethod(config.method);
   const targets = selectTargets(model.config, config.targets).map((target): Target => ({
@@ -44,14 +53,15 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   if (!options.init) checkRanks(settings, targets);
   const { gpu } = model;
   if (method.startsAtZero || options.init) await requireFinite(gpu, "adapt", named(targets));
+  const whole = await wholeWeights(model, options.weights ?? new Map());
   const factors = options.init
     ? given(gpu, targets, options.init, settings)
     : await starts(gpu, targets, settings);
-  const parameters = roomFor(gpu, targets, factors, config);
+  const parameters = roomFor(gpu, targets, factors, config, whole);
   const startsAtZero = method.startsAtZero || config.subtract === false;
   const owned: Tensor[] = [];
   const branches = new Map<string, AdapterBranch>();
-  targets.forEach(({ module }, i) => {
+  targets.forEach(({ module, w }, i) => {
     const { a, b } = factors[i];
     const entry = (name: string, value: Tensor): Variable => {
       const variable = parameters.get(name);
@@ -60,15 +70,35 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
     };
     const { rank, alpha } = settings[i];
     const scale = method.scale?.(settings[i]) ?? alpha / rank;
-    const branch = { a: entry(`${module}.a`, a), b: entry(`${module}.b`, b), scale };
+    const magnitude = parameters.get(`${module}.magnitude`);
+    if (magnitude) startMagnitude(gpu, w, factors[i], scale, magnitude.value);
+    const bias = factors[i].bias && entry(`${module}.c`, factors[i].bias);
+    factors[i].bias?.dispose();
+    const branch = {
+      ...{ a: entry(`${module}.a`, a), b: entry(`${module}.b`, b), scale },
+      ...(magnitude && { magnitude }),
+      ...(bias && { bias }),
+    };
     branches.set(module, startsAtZero ? branch : { ...branch, start: { a, b } });
     for (const [value, variable] of [[a, branch.a], [b, branch.b]] as const) {
       if (!startsAtZero || variable.value === value) owned.push(value);
       else value.dispose();
     }
   });
+  for (const [name, tensor] of whole) gpu.write(parameters.get(name)!.value, toFloat32(tensor));
   gpu.flush();
   return model.changes = new Adapter(model, config, parameters, branches, owned);
+}
+
+/** Writes m of one layer to `into`: as it is given, or the norms of the rows of W + s B A. */
+function startMagnitude(gpu: Gpu, w: Tensor, factors: Factors, scale: number, into: Tensor): void {
+  const { a, b, magnitude } = factors;
+  const norms = () => {
+    using merged = effectiveWeight(gpu, w, { scale, trained: { a, b } });
+    return rowNorms(gpu, merged);
+  };
+  using start = magnitude ?? norms();
+  gpu.copy(start, into);
 }
 
 /** The settings of one layer, in which patterns have been looked up. */
@@ -94,24 +124,33 @@ async function starts(
   return factors;
 }
 
-/** The arena: A and B of each layer in turn, or all A before all B where the two are trained at different rates. */
+/**
+ * The arena: A and B (and m or c) of each layer in turn, or all A before all B where the two are trained at different rates;
+ * then whole weights.
+ */
 function roomFor(
   gpu: Gpu,
   targets: readonly Target[],
   factors: readonly Factors[],
   config: AdapterConfig,
+  whole: ReadonlyMap<string, HostTensor>,
 ): Parameters {
-  const ratio = findMethod(config.method).ratio?.(config) ?? 1;
+  const method = findMethod(config.method);
+  const ratio = method.ratio?.(config) ?? 1;
+  const frozen = config.freeze ?? method.frozen;
   const a = targets.map(({ module }, i) => [`${module}.a`, factors[i].a.shape] as const);
   const b = targets.map(({ module }, i) => [`${module}.b`, factors[i].b.shape] as const);
+  const more = [...whole].map(([name, { shape }]) => [name, shape] as const);
   if (ratio !== 1) {
-    return new Parameters(gpu, new Map([...a, ...b]), (name) => name.endsWith(".b") ? ratio : 1);
+    return new Parameters(gpu, new Map([...a, ...b, ...more]), (name) => name.endsWith(".b") ? ratio : 1);
   }
-  const shapes = targets.flatMap((_, i) => [
-    ...(config.freeze === "A" ? [] : [a[i]]),
-    ...(config.freeze === "B" ? [] : [b[i]]),
+  const shapes = targets.flatMap(({ module, out }, i) => [
+    ...(frozen === "A" ? [] : [a[i]]),
+    ...(frozen === "B" ? [] : [b[i]]),
+    ...(method.magnitude ? [[`${module}.magnitude`, [out]] as const] : []),
+    ...(factors[i].bias ? [[`${module}.c`, [out]] as const] : []),
   ]);
-  return new Parameters(gpu, new Map(shapes));
+  return new Parameters(gpu, new Map([...shapes, ...more]));
 }
 
 async function attachFull(model: Model, config: AdapterConfig, chosen: boolean): Promise<Adapter> {
@@ -161,7 +200,19 @@ function given(
     const found = init.get(module);
     const expected = `A [${rank}, ${width}] and B [${out}, ${rank}]`;
     if (!found) throw new RangeError(`Cannot start ${module}: found no factors, expected ${expected}`);
-    const { a, b } = found;
+    const { a, b, magnitude, bias } = found;
+    const { method } = settings[i];
+    if (magnitude && !findMethod(method).magnitude) {
+      throw new RangeError(
+        `Cannot start ${module}: found a magnitude, expected none for method ${method}; it is dora's`,
+      );
+    }
+    for (const [name, vector] of Object.entries({ magnitude, bias })) {
+      if (!vector || vector.shape.join() === `${out}`) continue;
+      throw new RangeError(
+        `Cannot start ${module}: found ${name} [${vector.shape.join(", ")}], expected [${out}]`,
+      );
+    }
     if (a.shape.join() !== `${rank},${width}` || b.shape.join() !== `${out},${rank}`) {
       throw new RangeError(
         `Cannot start ${module}: found A [${a.shape.join(", ")}] and B [${
@@ -171,8 +222,12 @@ function given(
     }
   }
   return targets.map(({ module }) => {
-    const { a, b } = init.get(module)!;
-    return { a: upload(gpu, a), b: upload(gpu, b) };
+    const { a, b, magnitude, bias } = init.get(module)!;
+    return {
+      ...{ a: upload(gpu, a), b: upload(gpu, b) },
+      ...(magnitude && { magnitude: upload(gpu, magnitude) }),
+      ...(bias && { bias: upload(gpu, bias) }),
+    };
   });
 }
 

@@ -3,6 +3,7 @@ import type { PeftFactors } from "../io/peft_format.ts";
 import { linearModules } from "../io/weights.ts";
 import type { Adapter, AdapterBranch } from "./adapter.ts";
 import { attach } from "./attach.ts";
+import { findMethod } from "./methods.ts";
 
 /**
  * A new adapter that changes each weight by Σ wᵢ dWᵢ, the weighted sum of what `adapters` change, attached in place of
@@ -16,7 +17,8 @@ import { attach } from "./attach.ts";
  *
  * @param adapters On one model; a layer that only some of them adapt gets the sum of those.
  * @param weights wᵢ, dimensionless, one for each adapter; default all 1.
- * @throws {RangeError} If there are none, they are of several models, one is full fine-tuning, or a weight is no number.
+ * @throws {RangeError} If there are none, they are of several models, one is full fine-tuning or changes more than low-rank
+ * factors can, or a weight is no number.
  */
 export async function combine(
   adapters: readonly Adapter[],
@@ -32,6 +34,12 @@ export async function combine(
   }
   if (adapters.some((adapter) => adapter.model !== model)) fail("adapters of several models", "one model");
   if (adapters.some(({ branches }) => !branches.size)) fail("full fine-tuning", "low-rank adapters");
+  if (adapters.some(({ config }) => findMethod(config.method).magnitude)) {
+    fail("an adapter with a magnitude", "adapters that are added to the base, as its rows are scaled");
+  }
+  if (adapters.some((adapter) => adapter.wholeWeights.length || hasBias(adapter))) {
+    fail("an adapter with weights or biases of its own", "adapters of low-rank factors alone");
+  }
   const factors = new Map<string, PeftFactors>();
   const ranks: Record<string, number> = {};
   for (const [module, shape] of linearModules(model.config)) {
@@ -57,6 +65,10 @@ export async function combine(
     ...(Object.keys(others).length && { rankPattern: others, alphaPattern: others }),
     init: factors,
   });
+}
+
+function hasBias({ branches }: Adapter): boolean {
+  return [...branches.values()].some(({ bias }) => bias);
 }
 
 /** w s dW as one product, or as two where the branch starts away from zero. */

@@ -1,6 +1,6 @@
 import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { PeftAdapter, PeftConfig, PeftFactors } from "../io/peft_format.ts";
+import { type PeftAdapter, type PeftConfig, type PeftFactors, refuseMagnitudes } from "../io/peft_format.ts";
 import { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import type { Adapter } from "./adapter.ts";
@@ -47,7 +47,7 @@ function sideBySide(first: PeftFactors, second: PeftFactors): PeftFactors {
  * @param adapter A and B as they are now.
  * @param start A₀ and B₀, by the same modules.
  * @param product How both products become one: `joined`, whose factors are the adapter's own numbers, or `moved`.
- * @throws {RangeError} If a module has no start.
+ * @throws {RangeError} If a module has no start, or has a magnitude.
  */
 export function toPlainLora(
   adapter: PeftAdapter,
@@ -55,6 +55,7 @@ export function toPlainLora(
   product: (now: PeftFactors, before: PeftFactors) => PeftFactors = joined,
 ): PeftAdapter {
   const { config, factors } = adapter;
+  refuseMagnitudes(config);
   for (const module of factors.keys()) {
     if (!start.has(module)) {
       throw new RangeError(`Cannot convert ${module}: found no starting factors, expected A₀ and B₀`);
@@ -67,12 +68,20 @@ export function toPlainLora(
     new Map(pairs.map(({ module, now, before }) => [module, made(now, before)]));
   const same = { ...config, init: true };
   if (isFrozen("b")) {
-    return { config: same, factors: plain((now, before) => ({ a: difference(now.a, before.a), b: now.b })) };
+    return {
+      ...adapter,
+      config: same,
+      factors: plain((now, before) => ({ a: difference(now.a, before.a), b: now.b })),
+    };
   }
   if (isFrozen("a")) {
-    return { config: same, factors: plain((now, before) => ({ a: now.a, b: difference(now.b, before.b) })) };
+    return {
+      ...adapter,
+      config: same,
+      factors: plain((now, before) => ({ a: now.a, b: difference(now.b, before.b) })),
+    };
   }
-  return { config: doubled(config), factors: plain(product) };
+  return { ...adapter, config: doubled(config), factors: plain(product) };
 }
 
 /** The settings of an adapter of twice the rank and the same scale. */

@@ -46,6 +46,14 @@ export const rslora: Method = {
 };
 
 /**
+ * LoRA-FA: LoRA whose A stays where it started; the backward pass needs A x of a layer's input, not x itself.
+ *
+ * Source: Zhang et al. 2023, arXiv:2308.03303, §3.1. Deviation: x is kept all the same, as the rest of the layer is
+ * written for; what is saved is A's gradient and its place in the optimiser.
+ */
+export const loraFa: Method = { ...lora, name: "lora-fa", frozen: "A", takes: [] };
+
+/**
  * LoRA+: LoRA whose B is trained at `ratio` times the rate of A.
  *
  * Source: Hayou et al. 2024, arXiv:2402.12354, §4; PEFT's `create_loraplus_optimizer`.

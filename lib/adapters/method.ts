@@ -21,17 +21,27 @@ export interface Factors {
   readonly a: Tensor;
   /** B₀, `[out, r]`. */
   readonly b: Tensor;
+  /** m, `[out]`, where it does not start as the norms of the rows of W + s B A. */
+  readonly magnitude?: Tensor;
+  /** c, `[out]`, where B is given a bias. */
+  readonly bias?: Tensor;
 }
 
 /** A method of low-rank adaptation: where its factors start, and how they are scaled and trained. One file a method. */
 export interface Method {
-  /** Name in configurations, also PEFT's `init_lora_weights` where PEFT knows it. */
+  /** Name in configurations. */
   readonly name: string;
+  /** PEFT's `init_lora_weights` for it, where that says more than `true`. */
+  readonly peft?: string;
   /**
    * Whether B₀ A₀ = 0. If not, the adapter computes W + s (B A − B₀ A₀), and B₀, A₀ are kept beside the factors that
    * are trained.
    */
   readonly startsAtZero: boolean;
+  /** The factor that is never trained, if any; of a method that takes `freeze`, the option says it. */
+  readonly frozen?: "A" | "B";
+  /** Whether the lengths of the rows of the merged weight are trained beside the factors. */
+  readonly magnitude?: boolean;
   /** The options it takes beyond those that all methods have. */
   readonly takes: readonly (keyof MethodOptions)[];
   /** The scale s; default α / r. */

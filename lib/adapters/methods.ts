@@ -1,11 +1,27 @@
+import { dora } from "./dora.ts";
 import { full } from "./full.ts";
-import { lora, loraPlus, rslora } from "./lora.ts";
+import { lora, loraFa, loraPlus, rslora } from "./lora.ts";
 import type { Method } from "./method.ts";
+import { mica } from "./mica.ts";
+import { milora } from "./milora.ts";
 import { olora } from "./olora.ts";
+import { orthogonal } from "./orthogonal.ts";
 import { pissa } from "./pissa.ts";
 
 /** All methods. */
-export const METHODS: readonly Method[] = [olora, lora, rslora, loraPlus, pissa, full];
+export const METHODS: readonly Method[] = [
+  olora,
+  lora,
+  rslora,
+  loraPlus,
+  loraFa,
+  orthogonal,
+  pissa,
+  milora,
+  mica,
+  dora,
+  full,
+];
 
 /** Names of all methods. */
 export const methodNames: readonly string[] = METHODS.map(({ name }) => name);

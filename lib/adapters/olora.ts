@@ -22,6 +22,7 @@ import type { Factors, Method, Target } from "./method.ts";
  */
 export const olora: Method = {
   name: "olora",
+  peft: "olora",
   startsAtZero: false,
   takes: ["freeze", "basis", "balance", "subtract", "keep"],
   async start(gpu, targets, config) {

@@ -22,6 +22,8 @@ export interface MethodOptions {
   readonly keep?: "orthonormal";
   /** lora: A₀ of each layer is scaled to the Frobenius norm that olora's has. */
   readonly norm?: "olora";
+  /** pissa: rounds of subspace iteration in place of a whole decomposition. */
+  readonly iterations?: number;
   /** lora+: learning rate of B over that of A. Default 16. */
   readonly ratio?: number;
 }
@@ -35,6 +37,10 @@ const oneOf = (...values: readonly unknown[]): Rule => ({
   expected: values.map((value) => JSON.stringify(value)).join(" or "),
   allows: (value) => values.includes(value),
 });
+const count: Rule = {
+  expected: "a whole number >= 0",
+  allows: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+};
 const positive: Rule = {
   expected: "a number > 0",
   allows: (value) => Number.isFinite(value) && (value as number) > 0,
@@ -47,6 +53,7 @@ const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   subtract: oneOf(true, false),
   keep: oneOf("orthonormal"),
   norm: oneOf("olora"),
+  iterations: count,
   ratio: positive,
 };
 

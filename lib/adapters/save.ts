@@ -8,17 +8,19 @@ import { isConv1d } from "../io/stored_form.ts";
 import { linearModules } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import type { Adapter } from "./adapter.ts";
+import { findMethod, METHODS } from "./methods.ts";
 import { attach, type AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
 import { saveModel } from "./save_model.ts";
+import { wholeWeightSettings } from "./whole_weights.ts";
 
 /**
  * Writes `adapter` to a folder that PEFT's `PeftModel.from_pretrained` loads on the same base.
  *
  * An adapter that starts away from zero (olora) also gets `start/`, a PEFT folder of its own with A₀ and B₀: loading
  * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
- * does not depend on the signs of Q. A start that PEFT cannot form (another basis; any for GPT-2, whose matrices
- * PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
+ * does not depend on the signs of Q. A start that PEFT cannot form (another basis, milora, pissa by iterations; any for GPT-2, whose
+ * matrices PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
  * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32.
  */
 export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
@@ -26,12 +28,22 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
   if (config.method === "full") return void await saveModel(model, folder);
   const transposed = config.method === "olora" &&
     [...branches.keys()].some((path) => isConv1d(`${path}.weight`));
-  const expanded = transposed || (config.basis !== undefined && config.basis !== "first");
+  const { peft, startsAtZero } = findMethod(config.method);
+  const expanded = transposed || !peft || config.iterations !== undefined ||
+    (config.basis !== undefined && config.basis !== "first");
   const factors = new Map<string, PeftFactors>();
   const start = new Map<string, PeftFactors>();
-  for (const [module, { a, b, start: frozen }] of branches) {
-    factors.set(module, { a: await download(model, a.value), b: await download(model, b.value) });
+  for (const [module, { a, b, magnitude, bias, start: frozen }] of branches) {
+    factors.set(module, {
+      ...{ a: await download(model, a.value), b: await download(model, b.value) },
+      ...(magnitude && { magnitude: await download(model, magnitude.value) }),
+      ...(bias && { bias: await download(model, bias.value) }),
+    });
     if (frozen) start.set(module, { a: await download(model, frozen.a), b: await download(model, frozen.b) });
+  }
+  const weights = new Map<string, HostTensor>();
+  for (const name of adapter.wholeWeights) {
+    weights.set(name, await download(model, adapter.weight(name)!.value));
   }
   const settings: PeftConfig = {
     rank: config.rank,
@@ -41,14 +53,20 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
     rankPattern: config.rankPattern ?? {},
     alphaPattern: config.alphaPattern ?? {},
     rsLora: config.method === "rslora",
+    dora: config.method === "dora",
+    ...([...branches.values()].some(({ bias }) => bias) && { loraBias: true }),
+    ...wholeWeightSettings(weights.keys(), new Set(branches.keys())),
     init: true,
     baseModel: model.source.name,
   };
-  const plain = { config: settings, factors };
-  if (!start.size) return await writePeftAdapter(folder, plain);
+  const plain = { config: settings, factors, ...(weights.size && { weights }) };
+  if (!start.size) {
+    const init = startsAtZero && peft ? peft : true;
+    return await writePeftAdapter(folder, { ...plain, config: { ...settings, init } });
+  }
   if (expanded) return await writePeftAdapter(folder, toPlainLora(plain, start));
   await writePeftAdapter(`${folder}/start`, { config: settings, factors: start });
-  await writePeftAdapter(folder, { config: { ...settings, init: config.method }, factors });
+  await writePeftAdapter(folder, { ...plain, config: { ...settings, init: peft! } });
 }
 
 /**
@@ -61,7 +79,7 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
  * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached.
  */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
-  const { config, factors } = await readPeftAdapter(folder);
+  const { config, factors, weights } = await readPeftAdapter(folder);
   const method = startOf(config.init);
   const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
   if (method && !stored && /niter/.test(String(config.init))) {
@@ -72,11 +90,13 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     );
   }
   const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;
+  const own = METHODS.find(({ peft }) => peft === config.init)?.name;
+  const name = method ?? (config.dora ? "dora" : own ?? (config.rsLora ? "rslora" : "lora"));
   const adapter = await attach(model, {
-    method: method ?? (config.rsLora ? "rslora" : "lora"),
+    method: name,
     rank: config.rank,
     rankPattern: config.rankPattern,
-    ...(method && config.rsLora ? plainAlphas(config, factors.keys()) : {
+    ...(config.rsLora && name !== "rslora" ? plainAlphas(config, factors.keys()) : {
       alpha: config.alpha,
       alphaPattern: config.alphaPattern,
     }),
@@ -84,10 +104,13 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     dropout: config.dropout,
     ...(!method && { init: factors }),
     ...(start && { init: start }),
+    ...(weights && { weights }),
   });
   for (const [module, { a, b }] of factors) {
-    model.gpu.write(adapter.parameters.get(`${module}.a`)!.value, toFloat32(a));
-    model.gpu.write(adapter.parameters.get(`${module}.b`)!.value, toFloat32(b));
+    for (const [name, factor] of [["a", a], ["b", b]] as const) {
+      const trained = adapter.parameters.get(`${module}.${name}`);
+      if (trained) model.gpu.write(trained.value, toFloat32(factor));
+    }
   }
   return adapter;
 }

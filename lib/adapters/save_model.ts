@@ -4,13 +4,16 @@ import { writeFileAtomic } from "../io/atomic.ts";
 import { isGguf } from "../io/gguf.ts";
 import { readGgufTokenizer } from "../io/gguf_tokenizer.ts";
 import { readTextIfAny } from "../io/json_file.ts";
-import { modelConfigJson } from "../io/model_config.ts";
+import { type DecoderConfig, modelConfigJson } from "../io/model_config.ts";
 import { streamSafetensors } from "../io/safetensors.ts";
 import { asStored, infoAsStored } from "../io/stored_form.ts";
-import { embeddingName, expectedTensors } from "../io/weights.ts";
+import { embeddingName, expectedTensors, HEAD, linearModules } from "../io/weights.ts";
+import type { Tensor } from "../gpu/tensor.ts";
 import type { Branch } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
-import { effectiveWeight, type LowRank } from "../ops/effective_weight.ts";
+import { effectiveWeight } from "../ops/effective_weight.ts";
+import { rowNorms } from "../ops/magnitude.ts";
+import { changeOf } from "./adapter.ts";
 
 /** What weights are rounded to when a model is written. */
 export type SavedDType = "f32" | "f16" | "bf16";
@@ -25,12 +28,13 @@ export interface MergeReport {
 
 /**
  * Writes a plain model folder of the function that the model has now: with the weights that "full" trains, or with the
- * branches of an adapter merged into theirs, W + s (B A − B₀ A₀); and the files of its tokenizer, which for a GGUF file
- * are made of its metadata. W is widened and the sum made in f32, and rounded once.
+ * branches of an adapter merged into theirs, W + s (B A − B₀ A₀), rows scaled to a magnitude; and the files of its
+ * tokenizer, which for a GGUF file are made of its metadata. W is widened and the sum made in f32, and rounded once. A head
+ * that was tied and is not what the embedding is any more is written by itself.
  *
  * @param dtype What weights are rounded to; "stored" is what the base's matrices are stored as.
  * @returns What rounding did to the adapter.
- * @throws {RangeError} If `dtype` is "stored" and the base is stored in blocks.
+ * @throws {RangeError} If `dtype` is "stored" and the base is stored in blocks, or a branch has a bias and its layer none.
  */
 export async function saveModel(
   model: Model,
@@ -39,19 +43,31 @@ export async function saveModel(
 ): Promise<MergeReport> {
   const { gpu, changes } = model;
   const rounded = dtype === "stored" ? storedDType(model) : dtype;
-  const shapes = expectedTensors(model.config);
+  const config = mergedConfig(model);
+  const shapes = expectedTensors(config);
+  for (const module of linearModules(config).keys()) {
+    if (!changes?.branch(module)?.bias || shapes.has(`${module}.bias`)) continue;
+    throw new RangeError(
+      `Cannot merge ${module}: its adapter has a bias (lora_bias), expected none, as the layer has none`,
+    );
+  }
   const lost = new Set<string>();
   const merged = async (name: string): Promise<HostTensor> => {
     const shape = shapes.get(name)!;
     const weight = changes?.weight(name)?.value ?? model.weights.get(name)!;
     const module = moduleOf(name);
     const branch = changes?.branch(module);
-    using effective = branch && effectiveWeight(gpu, weight, lowRank(branch));
-    const tensor = hostTensor(shape, await gpu.read(effective ?? weight), rounded);
+    using effective = branch && effectiveWeight(gpu, weight, changeOf(branch));
+    const values = await gpu.read(effective ?? weight);
+    const layer = name.endsWith(".bias") ? changes?.branch(name.slice(0, -".bias".length)) : undefined;
+    if (layer?.bias) {
+      (await gpu.read(layer.bias.value)).forEach((c, i) => values[i] += layer.scale * c);
+    }
+    const tensor = hostTensor(shape, values, rounded);
     if (branch) {
       const before = hostTensor(shape, await gpu.read(weight), rounded);
       const isBase = before.bytes.every((byte, i) => byte === tensor.bytes[i]);
-      if (isBase && await changesAnything(model, branch)) lost.add(module);
+      if (isBase && await changesAnything(model, weight, branch)) lost.add(module);
     }
     return asStored(name, tensor);
   };
@@ -62,9 +78,17 @@ export async function saveModel(
   await streamSafetensors(`${folder}/model.safetensors`, new Map(infos), merged);
   await writeFileAtomic(
     `${folder}/config.json`,
-    JSON.stringify(modelConfigJson(model.config, rounded), null, 2) + "\n",
+    JSON.stringify(modelConfigJson(config, rounded), null, 2) + "\n",
   );
   return { dtype: rounded, lost: [...shapes.keys()].map(moduleOf).filter((module) => lost.has(module)) };
+}
+
+/** The model's configuration, untied where the head is not what the embedding is any more. */
+function mergedConfig({ config, changes, weights }: Model): DecoderConfig {
+  const name = embeddingName(config);
+  const head = changes?.weight(HEAD)?.value;
+  const embedding = changes?.weight(name)?.value ?? weights.get(name);
+  return head && head !== embedding ? { ...config, tiedEmbeddings: false } : config;
 }
 
 function moduleOf(weight: string): string {
@@ -82,16 +106,18 @@ function storedDType({ config, weights }: Model): SavedDType {
   return weights.get(embeddingName(config))!.dtype as SavedDType;
 }
 
-function lowRank({ scale, a, b, start }: Branch): LowRank {
-  return { scale, trained: { a: a.value, b: b.value }, ...(start && { start }) };
-}
-
-/** Whether dW, which is made on a base of zeros, has an entry that is not zero. */
-async function changesAnything({ gpu }: Model, branch: Branch): Promise<boolean> {
-  using zero = gpu.keep(gpu.tensor([branch.b.value.shape[0], branch.a.value.shape[1]]));
+/** Whether s (B A − B₀ A₀), which is made on a base of zeros, has an entry that is not zero; or rows have other lengths. */
+async function changesAnything({ gpu }: Model, weight: Tensor, branch: Branch): Promise<boolean> {
+  const { magnitude, ...added } = changeOf(branch);
+  using zero = gpu.keep(gpu.tensor(weight.shape));
   gpu.clear(zero);
-  using change = effectiveWeight(gpu, zero, lowRank(branch));
-  return (await gpu.read(change)).some((x) => x !== 0);
+  using change = effectiveWeight(gpu, zero, added);
+  if ((await gpu.read(change)).some((x) => x !== 0)) return true;
+  if (!magnitude) return false;
+  using dense = effectiveWeight(gpu, weight);
+  using norm = rowNorms(gpu, dense);
+  const [lengths, before] = [await gpu.read(magnitude), await gpu.read(norm)];
+  return lengths.some((m, i) => m !== before[i]);
 }
 
 async function saveTokenizer({ source }: Model, folder: string): Promise<void> {

@@ -1,7 +1,8 @@
 import type { Tensor } from "../gpu/tensor.ts";
 import { requireFinite } from "../linalg/finite.ts";
 import { type Svd, svd } from "../linalg/svd.ts";
-import type { Adapter } from "./adapter.ts";
+import { effectiveWeight } from "../ops/effective_weight.ts";
+import { type Adapter, changeOf } from "./adapter.ts";
 
 /** What training made of one weight: the spectrum of dW, its effective change, beside W. */
 export interface LayerSpectrum {
@@ -11,7 +12,10 @@ export interface LayerSpectrum {
   readonly norm: number;
   /** ‖dW‖ / ‖W‖; NaN where W is zero. */
   readonly relativeNorm: number;
-  /** Singular values of dW, descending: min(out, in) of them, or 2 r (r without B₀ A₀) where that is fewer. */
+  /**
+   * Singular values of dW, descending: min(out, in) of them, or 2 r (r without B₀ A₀) where that is fewer and rows have no
+   * magnitude.
+   */
   readonly singularValues: readonly number[];
   /** Effective rank of dW, from 1 to the number of its singular values; 0 where dW is zero. */
   readonly effectiveRank: number;
@@ -44,7 +48,7 @@ const decomposed = new WeakMap<Tensor, Svd>();
 
 /**
  * The spectrum of each adapted weight's change dW = s (B A − B₀ A₀), against the model's own weights W, which are never
- * changed; for "full", dW = W' − W of each matrix that is trained (norms, which are vectors, are left out).
+ * changed; for "full" and where rows have a magnitude, dW = W' − W of each matrix (norms, which are vectors, are left out).
  *
  * dW is taken as the product s [B − B₀, B₀] [A; A − A₀], which is zero where nothing has moved, and never formed: the
  * SVD of the left factor, then that of what remains, in float64 on the host.
@@ -69,8 +73,12 @@ export async function spectrum(adapter: Adapter, options: SpectrumOptions = {}):
   weights.forEach(({ shape }, i) => checkRank(rank, Math.min(...shape), modules[i]));
   const trained = branches.size
     ? modules.flatMap((module) => {
-      const { a, b } = branches.get(module)!;
-      return [{ name: `${module} A`, w: a.value }, { name: `${module} B`, w: b.value }];
+      const { a, b, magnitude: m } = branches.get(module)!;
+      return [
+        { name: `${module} A`, w: a.value },
+        { name: `${module} B`, w: b.value },
+        ...(m ? [{ name: `${module} m`, w: m.value.view([1, m.value.size]) }] : []),
+      ];
     })
     : modules.map((module) => ({ name: module, w: parameters.get(`${module}.weight`)!.value }));
   const frozen = modules.map((module, i) => ({ name: `the base's ${module}`, w: weights[i] }));
@@ -87,9 +95,12 @@ export async function spectrum(adapter: Adapter, options: SpectrumOptions = {}):
       ...(branch.start && { a0: await read(branch.start.a), b0: await read(branch.start.b) }),
     };
     const r = branch?.a.value.shape[0] ?? 0;
-    const change = factors
-      ? lowRank(m, n, r, branch.scale, factors)
-      : svd(difference(await read(parameters.get(`${module}.weight`)!.value), w), { m, n });
+    let change: Svd;
+    if (factors && !branch.magnitude) change = lowRank(m, n, r, branch.scale, factors);
+    else {
+      using merged = branch && effectiveWeight(model.gpu, weights[i], changeOf(branch));
+      change = svd(difference(await read(merged ?? parameters.get(`${module}.weight`)!.value), w), { m, n });
+    }
     const values = [...change.s];
     const norm = Math.hypot(...values);
     layers.push({

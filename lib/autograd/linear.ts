@@ -1,9 +1,11 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { add } from "../ops/add.ts";
+import { addScaled } from "../ops/affine.ts";
 import { dropout } from "../ops/dropout.ts";
 import { effectiveWeight, type LowRank } from "../ops/effective_weight.ts";
-import { matmul } from "../ops/matmul.ts";
+import { matmul, type MatmulOptions } from "../ops/matmul.ts";
+import { matvec } from "../ops/matvec.ts";
 import type { InputUse, Rule } from "./tape.ts";
 
 /** How a linear layer's adapter enters; without one, inputs are only x and W. */
@@ -33,7 +35,8 @@ export interface LinearSaved {
  * W is widened and merged with what shares its input into one matrix, `W + s (B A − B₀ A₀)` (with dropout
  * `W − s B₀ A₀`): 4 r · out · in flops in place of the 4 r · n · (out + in) of a branch, and at the start equal to W
  * bit for bit. It is kept for the backward pass if out · in <= n (out + in), else made again. An f32 W without an
- * adapter is read where it is.
+ * adapter is read where it is. A single row without gradients, as generation has them, goes the branch's way instead:
+ * there W is what costs, and it is read as it is stored.
  *
  * Source: Hu et al. 2021, arXiv:2106.09685, eq. (3); OLoRA's residual form rearranged. Merging is our own choice.
  */
@@ -42,6 +45,9 @@ export const linearRule: Rule<LinearAttributes, LinearSaved> = {
 
   forward(gpu, inputs, { adapter }) {
     const [x, w, a, b] = inputs;
+    if (x.value.shape[0] === 1 && !inputs.some(({ needed }) => needed) && !adapter?.dropout) {
+      return { outputs: [oneRow(gpu, inputs, adapter)], saved: {} };
+    }
     const dropped = adapter?.dropout && dropout(gpu, x.value, adapter.dropout.p, adapter.dropout.key);
     const merged = merge(gpu, inputs, { adapter });
     const y = matmul(gpu, "nt", x.value, merged ?? w.value);
@@ -90,6 +96,24 @@ export const linearRule: Rule<LinearAttributes, LinearSaved> = {
     return [dx, dw, da, db];
   },
 };
+
+/** y for one row; s (B A − B₀ A₀) x is zero at the start bit for bit, as both products then are the same. */
+function oneRow(
+  gpu: Gpu,
+  [x, w, a, b]: readonly InputUse[],
+  adapter: LinearAttributes["adapter"],
+): Tensor {
+  const y = matvec(gpu, x.value, w.value);
+  if (!adapter) return y;
+  const through = (a: Tensor, b: Tensor, options: MatmulOptions) => {
+    using u = matvec(gpu, x.value, a);
+    return matvec(gpu, u, b, options);
+  };
+  using branch = through(a.value, b.value, {});
+  if (adapter.start) through(adapter.start.a, adapter.start.b, { into: branch, accumulate: true, scale: -1 });
+  addScaled(gpu, branch, adapter.scale, y);
+  return y;
+}
 
 /** The matrix that x is multiplied by; undefined where it is W itself. */
 function merge(

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { dropout } from "../ops/dropout.ts";
 import { embedding, embeddingBackward } from "../ops/embedding.ts";
 import type { EmbeddingPlan } from "../ops/embedding.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -14,11 +15,13 @@ import { bias, biasGradient } from "../ops/bias.ts";
 import { center } from "../ops/center.ts";
 import { joinColumns, splitColumns } from "../ops/columns.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
+import { cycle, cycleBackward } from "../ops/cycle.ts";
 import { gelu, geluBackward } from "../ops/gelu.ts";
 import { geluGate, geluGateBackward } from "../ops/gelu_gate.ts";
 import { relu, reluBackward } from "../ops/relu.ts";
 import { rmsNorm, rmsNormBackward, rmsNormWeight } from "../ops/rms_norm.ts";
 import { rotary } from "../ops/rotary.ts";
+import { scaleColumns, scaleColumnsGradient } from "../ops/scale_columns.ts";
 import { siluGate, siluGateBackward } from "../ops/silu_gate.ts";
 import type { InputUse, Rule } from "./tape.ts";
 
@@ -56,11 +59,47 @@ export const biasRule: Rule<null, null> = {
   },
 };
 
+/** Inverted dropout with probability p and the mask of `key`; inputs [x]. */
+export const dropoutRule: Rule<{ p: number; key: readonly [number, number] }, null> = {
+  name: "dropout",
+  forward: (gpu, [x], { p, key }) => ({ outputs: [dropout(gpu, x.value, p, key)], saved: null }),
+  backward: (gpu, [dy], [x], _saved, { p, key }) => dy && x.needed ? [dropout(gpu, dy, p, key)] : [],
+};
+
 /** `y = x − mean(x)` of each row; inputs [x]. */
 export const centerRule: Rule<null, null> = {
   name: "center",
   forward: (gpu, [x]) => ({ outputs: [center(gpu, x.value)], saved: null }),
   backward: (gpu, [dy], [x]) => dy && x.needed ? [center(gpu, dy)] : [],
+};
+
+/** Columns of x again and again, `wide` of them; inputs [x]. */
+export const cycleRule: Rule<{ wide: number }, null> = {
+  name: "cycle",
+  forward: (gpu, [x], { wide }) => ({ outputs: [cycle(gpu, x.value, wide)], saved: null }),
+  backward: (gpu, [dy], [x]) => dy && x.needed ? [cycleBackward(gpu, dy, x.value.shape[1])] : [],
+};
+
+/** Sums of every d-th column of x; inputs [x]. */
+export const foldRule: Rule<{ d: number }, null> = {
+  name: "fold",
+  forward: (gpu, [x], { d }) => ({ outputs: [cycleBackward(gpu, x.value, d)], saved: null }),
+  backward: (gpu, [dy], [x]) => dy && x.needed ? [cycle(gpu, dy, x.value.shape[1])] : [],
+};
+
+/** Columns of x times numbers of their own, other ones for each of g groups of rows; inputs [x, s] with s `[g, d]`. */
+export const scaleColumnsRule: Rule<null, null> = {
+  name: "scaleColumns",
+  forward: (gpu, [x, s]) => ({ outputs: [scaleColumns(gpu, x.value, s.value)], saved: null }),
+  backward(gpu, [dy], [x, s]) {
+    if (!dy) return [];
+    let ds: Tensor | undefined;
+    if (s.needed) {
+      if (!s.sink) gpu.clear(ds = gpu.tensor(s.value.shape));
+      scaleColumnsGradient(gpu, x.value, dy, s.sink ?? ds!);
+    }
+    return [x.needed ? scaleColumns(gpu, dy, s.value) : undefined, ds];
+  },
 };
 
 /** Neighbouring columns of x as matrices of their own; inputs [x], as many outputs as `parts`. */

@@ -7,7 +7,7 @@ import { readTextIfAny } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
-import { type PeftAdapter, startOf } from "../io/peft_format.ts";
+import { type PeftAdapter, refuseMagnitudes, startOf } from "../io/peft_format.ts";
 import { loadModel } from "../nn/model.ts";
 import { checkInputs, type Command, openGpu, type Output } from "./command.ts";
 
@@ -87,6 +87,7 @@ async function plainLora(
   product: typeof joined,
   output: Output,
 ): Promise<PeftAdapter> {
+  refuseMagnitudes(adapter.config);
   if (startOf(adapter.config.init) === undefined) {
     return { ...adapter, config: { ...adapter.config, init: true } };
   }

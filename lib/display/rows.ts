@@ -80,9 +80,11 @@ export function methodKey(config: RowConfig): string {
 
 /** The method as a reader knows it. */
 export function methodName(key: string): string {
-  const [method, ...options] = key.split("-");
+  const method = Object.keys(NAMES).filter((name) => `${key}-`.startsWith(`${name}-`))
+    .reduce((best, name) => name.length > best.length ? name : best, "") || key.split("-")[0];
+  const options = key.slice(method.length + 1).split("-");
   const name = Object.hasOwn(NAMES, method) ? NAMES[method] : method;
-  const variants = Array.from({ length: options.length / 2 }, (_, i) => {
+  const variants = Array.from({ length: Math.floor(options.length / 2) }, (_, i) => {
     const [option, value] = options.slice(2 * i, 2 * i + 2);
     return VARIANT_NAMES[option]?.(value) ?? `${option} ${value}`;
   });
@@ -94,8 +96,13 @@ const NAMES: Readonly<Record<string, string>> = {
   "lora": "LoRA",
   "full": "Full fine-tuning",
   "pissa": "PiSSA",
+  "milora": "MiLoRA",
+  "mica": "MiCA",
   "rslora": "rsLoRA",
   "lora+": "LoRA+",
+  "lora-fa": "LoRA-FA",
+  "orthogonal": "LoRA from orthogonal factors",
+  "dora": "DoRA",
 };
 
 const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {

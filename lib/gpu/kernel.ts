@@ -48,3 +48,12 @@ export function linearGrid(count: number): [number, number, number] {
   const y = Math.ceil(count / 65535);
   return [Math.ceil(count / y), y, 1];
 }
+
+const made = new Map<string, KernelSpec>();
+
+/** The spec called `key`, made at its first use: writing out loops takes longer than a dispatch. */
+export function once(key: string, make: () => KernelSpec): KernelSpec {
+  let spec = made.get(key);
+  if (!spec) made.set(key, spec = make());
+  return spec;
+}

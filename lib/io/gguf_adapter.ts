@@ -2,7 +2,7 @@ import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import { ggufArchitecture, ggufLinearName, inTurnHeads } from "./gguf_model.ts";
 import { type GgufField, writeGguf } from "./gguf_write.ts";
 import type { DecoderConfig } from "./model_config.ts";
-import { moduleRank, moduleScale, type PeftAdapter } from "./peft_format.ts";
+import { moduleRank, moduleScale, type PeftAdapter, refuseMagnitudes } from "./peft_format.ts";
 
 /**
  * Writes a plain LoRA in the form that llama.cpp applies with `--lora`: `blk.N.attn_q.weight.lora_a`, A `[r, in]`, and
@@ -17,14 +17,25 @@ import { moduleRank, moduleScale, type PeftAdapter } from "./peft_format.ts";
  * @param adapter A plain LoRA of the untouched base, as `toPlainLora` makes it.
  * @param config The base's configuration.
  * @param dtype What the factors are rounded to.
- * @throws {RangeError} If llama.cpp lacks the base's architecture, or a module is none of its linear layers.
+ * @throws {RangeError} If llama.cpp lacks the base's architecture, a module is none of its linear layers, or the adapter has
+ * more than low-rank factors.
  */
 export async function writeGgufAdapter(
   path: string,
-  { config: settings, factors }: PeftAdapter,
+  { config: settings, factors, weights }: PeftAdapter,
   config: DecoderConfig,
   dtype: "f32" | "f16" = "f32",
 ): Promise<void> {
+  refuseMagnitudes(settings);
+  if (weights || settings.loraBias) {
+    throw new RangeError(
+      `Cannot write ${path}: found ${
+        weights
+          ? `weights of its own, ${[...weights.keys()].slice(0, 3).join(", ")}`
+          : "biases of B (lora_bias)"
+      }, expected low-rank factors alone, as llama.cpp applies them`,
+    );
+  }
   const architecture = ggufArchitecture(config);
   const modules = [...factors.keys()];
   const alphaOf = (module: string) => moduleScale(settings, module) * moduleRank(settings, module);

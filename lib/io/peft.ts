@@ -1,8 +1,8 @@
 import type { HostTensor } from "../core/host_tensor.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { readJson } from "./json_file.ts";
-import { type PeftAdapter, peftConfigJson, peftTensors } from "./peft_format.ts";
-import { pairFactors, parseFactorName, parsePeftConfig, unknownPeftFields } from "./peft_format.ts";
+import { parsePeftConfig, type PeftAdapter, peftConfigJson, unknownPeftFields } from "./peft_format.ts";
+import { parseTensorName, peftTensors, sortTensors } from "./peft_tensors.ts";
 import { openSafetensors, writeSafetensors } from "./safetensors.ts";
 
 /**
@@ -21,13 +21,13 @@ export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
   using file = await openSafetensors(`${folder}/adapter_model.safetensors`);
   const tensors = new Map<string, HostTensor>();
   for (const tensor of file.tensors.keys()) {
-    parseFactorName(tensor, file.path);
+    parseTensorName(tensor, file.path);
     tensors.set(tensor, await file.read(tensor));
   }
-  const factors = pairFactors(config, tensors, file.path);
-  const targetModules = config.targetModules.length ? config.targetModules : [...factors.keys()];
+  const sorted = sortTensors(config, tensors, file.path);
+  const targetModules = config.targetModules.length ? config.targetModules : [...sorted.factors.keys()];
   const unknownFields = unknownPeftFields(json);
-  return { config: { ...config, targetModules }, factors, ...(unknownFields.length && { unknownFields }) };
+  return { config: { ...config, targetModules }, ...sorted, ...(unknownFields.length && { unknownFields }) };
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { HostTensor } from "../core/host_tensor.ts";
 import { isHubName, parseHubName } from "./hub_name.ts";
 import type { JsonObject } from "./json_file.ts";
-import { isSelected, type PeftTargets } from "./peft_targets.ts";
+import type { PeftTargets } from "./peft_targets.ts";
 
 /** The settings of a LoRA adapter that its file format holds and that mean something here. */
 export interface PeftConfig extends PeftTargets {
@@ -17,6 +17,16 @@ export interface PeftConfig extends PeftTargets {
   readonly alphaPattern: Readonly<Record<string, number>>;
   /** Whether the scale is α / √r (Kalajdzievski 2023, arXiv:2312.03732) instead. */
   readonly rsLora: boolean;
+  /** Whether the rows of the merged weight have lengths of their own (Liu et al. 2024, arXiv:2402.09353). */
+  readonly dora: boolean;
+  /** Whether B has a bias; absent for no. */
+  readonly loraBias?: true;
+  /** Which biases of the base are trained; absent for none. */
+  readonly bias?: "all" | "lora_only";
+  /** Names that end the paths of modules that are trained whole; absent for none. */
+  readonly modulesToSave?: readonly string[];
+  /** PEFT's `trainable_token_indices`: rows of the embedding, or by names that end paths of modules; absent for none. */
+  readonly tokens?: readonly number[] | Readonly<Record<string, readonly number[]>>;
   /** PEFT's `init_lora_weights`: how the factors started, e.g. "olora"; true is LoRA's own start. */
   readonly init: string | boolean;
   /** The base model's name or path, if known. */
@@ -29,6 +39,18 @@ export interface PeftFactors {
   readonly a: HostTensor;
   /** B, `[out, r]`. */
   readonly b: HostTensor;
+  /** m, `[out]`, of an adapter with `dora`. */
+  readonly magnitude?: HostTensor;
+  /** The bias of B, `[out]`, of an adapter with `loraBias`: B (A x) + c. */
+  readonly bias?: HostTensor;
+}
+
+/** Some rows of an embedding or head, which PEFT trains in place of the base's. */
+export interface PeftRows {
+  /** Which rows: ids of tokens. */
+  readonly ids: readonly number[];
+  /** What they are, `[ids, d]`. */
+  readonly rows: HostTensor;
 }
 
 /** An adapter as PEFT stores it: settings, and factors by module path, e.g. `model.layers.0.self_attn.q_proj`. */
@@ -37,6 +59,11 @@ export interface PeftAdapter {
   readonly config: PeftConfig;
   /** The factors by module path. */
   readonly factors: ReadonlyMap<string, PeftFactors>;
+  /**
+   * Weights that take the place of the base's, by their Hugging Face names, matrices as `[out, in]`: of `modulesToSave`, of
+   * `bias`, of resized embeddings, and rows of `tokens`; absent where there are none.
+   */
+  readonly weights?: ReadonlyMap<string, HostTensor | PeftRows>;
   /** Fields of the file's configuration that nobody here knows, and that were ignored; absent where there are none. */
   readonly unknownFields?: readonly string[];
 }
@@ -77,6 +104,18 @@ export function startOf(init: PeftConfig["init"]): "olora" | "pissa" | undefined
 }
 
 /**
+ * Refuses an adapter with magnitudes where plain LoRA is wanted: scaling rows changes a weight by all its rank.
+ *
+ * @throws {RangeError} If it has them.
+ */
+export function refuseMagnitudes({ dora }: PeftConfig): void {
+  if (!dora) return;
+  throw new RangeError(
+    "Cannot make plain LoRA of an adapter with magnitudes (use_dora): expected it to be merged, as rows are scaled",
+  );
+}
+
+/**
  * The settings in an adapter_config.json. Fields that are not known are ignored, because PEFT adds some with
  * each release; those that would change what the adapter computes are refused.
  *
@@ -91,7 +130,8 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
     );
   };
   if (json.peft_type !== "LORA") fail("peft_type", '"LORA"');
-  if ((json.bias ?? "none") !== "none") fail("bias", '"none"');
+  const bias = (json.bias ?? "none") as "none" | "all" | "lora_only";
+  if (!["none", "all", "lora_only"].includes(bias)) fail("bias", '"none", "all" or "lora_only"');
   for (const field of UNSUPPORTED) if (!isOff(json[field])) fail(field, "it unset (not supported)");
   const number = (field: string, allowed: (x: number) => boolean, expected: string, fallback?: number) => {
     const value = json[field] ?? fallback;
@@ -126,12 +166,25 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
   } catch (error) {
     fail("init_lora_weights", (error as Error).message.split("expected ").at(-1)!);
   }
+  for (const field of ["use_dora", "lora_bias"]) {
+    if (!json[field] || !startOf(init as string | boolean)) continue;
+    fail("init_lora_weights", `a start that leaves the base alone, with ${field}`);
+  }
+  if (json.use_dora && json.lora_bias) fail("lora_bias", "it unset, with use_dora");
+  const tokens = (json.trainable_token_indices ?? []) as
+    | readonly number[]
+    | Record<string, readonly number[]>;
+  const isIds = (x: unknown) => Array.isArray(x) && x.every((id) => Number.isSafeInteger(id) && id >= 0);
+  if (!isIds(tokens) && !(typeof tokens === "object" && Object.values(tokens).every(isIds))) {
+    fail("trainable_token_indices", "ids of tokens, or such by names of modules");
+  }
   const exclude = names("exclude_modules");
   const layers = list<number>(
     "layers_to_transform",
     (x) => Number.isSafeInteger(x) && x as number >= 0,
     "numbers of layers",
   );
+  const modulesToSave = list<string>("modules_to_save", (x) => typeof x === "string", "names of modules");
   const layersPattern = list<string>(
     "layers_pattern",
     (x) => typeof x === "string" && isRegExp(x),
@@ -148,6 +201,11 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
     rankPattern: pattern("rank_pattern", isRank, "a whole number > 0"),
     alphaPattern: pattern("alpha_pattern", Number.isFinite, "a number"),
     rsLora: json.use_rslora === true,
+    dora: json.use_dora === true,
+    ...(json.lora_bias === true && { loraBias: true }),
+    ...(bias !== "none" && { bias }),
+    ...(modulesToSave.length && { modulesToSave }),
+    ...(Object.keys(tokens).length && { tokens }),
     init: init as string | boolean,
     baseModel: typeof json.base_model_name_or_path === "string" ? json.base_model_name_or_path : undefined,
   };
@@ -169,7 +227,7 @@ export function peftConfigJson(config: PeftConfig): JsonObject {
   return {
     alpha_pattern: config.alphaPattern,
     base_model_name_or_path: hub?.repo ?? config.baseModel ?? null,
-    bias: "none",
+    bias: config.bias ?? "none",
     ...(config.excludeModules && { exclude_modules: config.excludeModules }),
     fan_in_fan_out: false,
     inference_mode: true,
@@ -177,78 +235,19 @@ export function peftConfigJson(config: PeftConfig): JsonObject {
     ...(config.layersPattern && { layers_pattern: config.layersPattern }),
     ...(config.layers && { layers_to_transform: config.layers }),
     lora_alpha: config.alpha,
+    ...(config.loraBias && { lora_bias: true }),
     lora_dropout: config.dropout,
-    modules_to_save: null,
+    modules_to_save: config.modulesToSave ?? null,
     peft_type: "LORA",
     r: config.rank,
     rank_pattern: config.rankPattern,
     ...(hub && { revision: hub.revision }),
     target_modules: config.targetModules,
     task_type: "CAUSAL_LM",
-    use_dora: false,
+    ...(config.tokens && { trainable_token_indices: config.tokens }),
+    use_dora: config.dora,
     use_rslora: config.rsLora,
   };
-}
-
-/**
- * The tensors of an adapter_model.safetensors by the names that PEFT gives them.
- *
- * @throws {RangeError} If a factor's shape does not fit its configured rank, or a path is no target.
- */
-export function peftTensors(adapter: PeftAdapter): Map<string, HostTensor> {
-  const tensors = new Map<string, HostTensor>();
-  for (const [path, { a, b }] of adapter.factors) {
-    checkSelected(adapter.config, path, "the adapter");
-    checkShapes(adapter.config, path, { a, b }, "the adapter");
-    tensors.set(`base_model.model.${path}.lora_A.weight`, a);
-    tensors.set(`base_model.model.${path}.lora_B.weight`, b);
-  }
-  return tensors;
-}
-
-/**
- * The module path and factor that a tensor's name in an adapter_model.safetensors stands for.
- *
- * @throws {RangeError} If the tensor is no factor of a linear layer.
- */
-export function parseFactorName(tensor: string, name: string): { path: string; factor: "a" | "b" } {
-  const match = /^base_model\.model\.(.+)\.lora_(A|B)\.weight$/.exec(tensor);
-  if (match) return { path: match[1], factor: match[2] === "A" ? "a" : "b" };
-  throw new RangeError(
-    `Cannot use ${name}: found tensor ${tensor}, expected base_model.model.<module>.lora_A.weight or lora_B.weight`,
-  );
-}
-
-/**
- * The factors in their pairs, checked against the configuration.
- *
- * @param tensors The file's tensors by name.
- * @param name The file's name, for errors.
- * @throws {RangeError} If a tensor is unknown, half of a pair, or of a shape that does not fit its rank.
- */
-export function pairFactors(
-  config: PeftConfig,
-  tensors: ReadonlyMap<string, HostTensor>,
-  name: string,
-): Map<string, PeftFactors> {
-  const pairs = new Map<string, Partial<Record<"a" | "b", HostTensor>>>();
-  for (const [tensor, value] of tensors) {
-    const { path, factor } = parseFactorName(tensor, name);
-    pairs.set(path, { ...pairs.get(path), [factor]: value });
-  }
-  const factors = new Map<string, PeftFactors>();
-  for (const [path, { a, b }] of [...pairs].sort(([p], [q]) => p < q ? -1 : 1)) {
-    if (!a || !b) {
-      throw new RangeError(
-        `Cannot use ${name}: module ${path} has only lora_${a ? "A" : "B"}, expected both`,
-      );
-    }
-    if (config.targetModules.length) checkSelected(config, path, name);
-    checkShapes(config, path, { a, b }, name);
-    factors.set(path, { a, b });
-  }
-  if (factors.size === 0) throw new RangeError(`Cannot use ${name}: found no factors`);
-  return factors;
 }
 
 /** Starts beside LoRA's own that leave the base as it is, by PEFT's names: any adapter of theirs is a plain one. */
@@ -257,18 +256,14 @@ const BASE_KEPT = ["gaussian", "eva", "orthogonal", "mica"];
 /** Fields that are read, or change nothing of what an adapter computes; `fan_in_fan_out` says how the base is stored. */
 const KNOWN = (
   "alpha_pattern auto_mapping base_model_name_or_path bias corda_config ensure_weight_tying eva_config exclude_modules " +
-  "fan_in_fan_out inference_mode init_lora_weights layers_pattern layers_to_transform loftq_config lora_alpha " +
-  "lora_dropout lora_ga_config megatron_config megatron_core peft_type peft_version qalora_group_size r rank_pattern " +
-  "revision runtime_config target_modules task_type use_rslora velora_config"
+  "fan_in_fan_out inference_mode init_lora_weights layers_pattern layers_to_transform loftq_config lora_alpha lora_bias " +
+  "lora_dropout lora_ga_config megatron_config megatron_core modules_to_save peft_type peft_version qalora_group_size r rank_pattern " +
+  "revision runtime_config target_modules task_type trainable_token_indices use_dora use_rslora velora_config"
 ).split(" ");
 
 /** Fields of PEFT's configuration that change what the adapter computes in ways that are not supported. */
 const UNSUPPORTED = [
-  "use_dora",
-  "lora_bias",
-  "modules_to_save",
   "target_parameters",
-  "trainable_token_indices",
   "layer_replication",
   "use_qalora",
   "use_bdlora",
@@ -283,16 +278,6 @@ function isOff(value: unknown): boolean {
     (Array.isArray(value) && value.length === 0);
 }
 
-function checkSelected(config: PeftConfig, path: string, name: string): void {
-  if (isSelected(config, path)) return;
-  const { targetModules, excludeModules, layers } = config;
-  throw new RangeError(
-    `Cannot use ${name}: module ${path} is none of its target modules ${JSON.stringify(targetModules)}${
-      excludeModules ? ` without ${JSON.stringify(excludeModules)}` : ""
-    }${layers ? ` in layers ${JSON.stringify(layers)}` : ""}`,
-  );
-}
-
 function isRegExp(source: string): boolean {
   try {
     return new RegExp(source) !== undefined;
@@ -303,16 +288,4 @@ function isRegExp(source: string): boolean {
 
 function matching(pattern: Readonly<Record<string, number>>, path: string): number | undefined {
   return Object.entries(pattern).find(([key]) => new RegExp(`^(?:.*\\.)?(?:${key})$`).test(path))?.[1];
-}
-
-function checkShapes(config: PeftConfig, path: string, { a, b }: PeftFactors, name: string): void {
-  const rank = moduleRank(config, path);
-  for (const [factor, { shape }, axis] of [["A", a, 0], ["B", b, 1]] as const) {
-    if (shape.length === 2 && shape[axis] === rank) continue;
-    throw new RangeError(
-      `Cannot use ${name}: module ${path} has lora_${factor} [${shape.join(", ")}], expected ${
-        factor === "A" ? `[${rank}, in]` : `[out, ${rank}]`
-      } for its rank`,
-    );
-  }
 }

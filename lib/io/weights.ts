@@ -38,9 +38,12 @@ export function embeddingName({ family }: Pick<DecoderConfig, "family">): string
   return `${FAMILIES[family].names.embedding}.weight`;
 }
 
+/** Name of a head of its own, which a model with tied embeddings does not have. */
+export const HEAD = "lm_head.weight";
+
 /** Name of the matrix that gives logits: the token embeddings where they are tied. */
 export function headName(config: Pick<DecoderConfig, "family" | "tiedEmbeddings">): string {
-  return config.tiedEmbeddings ? embeddingName(config) : "lm_head.weight";
+  return config.tiedEmbeddings ? embeddingName(config) : HEAD;
 }
 
 /**
@@ -69,7 +72,7 @@ export function expectedTensors(config: DecoderConfig): Map<string, readonly num
     }
   }
   addNorm(names.norm);
-  if (!config.tiedEmbeddings) tensors.set("lm_head.weight", [vocabularySize, width]);
+  if (!config.tiedEmbeddings) tensors.set(HEAD, [vocabularySize, width]);
   return tensors;
 }
 
@@ -106,7 +109,7 @@ export function checkTensors(
   }
   for (const [tensor, { shape }] of tensors) {
     if (expected.has(tensor) || BUFFERS.test(tensor)) continue;
-    if (tensor === "lm_head.weight" && config.tiedEmbeddings) continue;
+    if (tensor === HEAD && config.tiedEmbeddings) continue;
     problems.push(`${tensor}: found [${shape.join(", ")}], expected no such tensor`);
   }
   if (problems.length === 0) return;

@@ -1,4 +1,4 @@
-import type { KernelSpec } from "../gpu/kernel.ts";
+import { type KernelSpec, once } from "../gpu/kernel.ts";
 import { unroll } from "../gpu/unroll.ts";
 import alone from "./attention_alone.wgsl" with { type: "text" };
 import share from "./attention_share.wgsl" with { type: "text" };
@@ -19,8 +19,6 @@ export interface AttentionBuild {
   readonly window?: number;
 }
 
-const made = new Map<string, KernelSpec>();
-
 /**
  * An attention kernel from its WGSL. Beside the shader's uniforms, `workgroups` reads `rows`, the queries or keys of
  * one key-value head, and `pairs`, the key-value heads of all texts.
@@ -34,9 +32,7 @@ export function attentionSpec(
   const key = `${name}_${build.variant}_${build.c}_${build.subgroup}${
     build.window ? `_${build.window}` : ""
   }`;
-  let spec = made.get(key);
-  if (!spec) made.set(key, spec = makeSpec(key, source, storage, build));
-  return spec;
+  return once(key, () => makeSpec(key, source, storage, build));
 }
 
 function makeSpec(

@@ -14,6 +14,19 @@ fn widen(w: Words) -> vec4f { return bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xff
 };
 
 /**
+ * WGSL that names four elements of a weight of `dtype`, `Words`, and makes them f32, `widen`; with a number of its own.
+ *
+ * @throws {TypeError} If `dtype` is none of f32, f16 and bf16.
+ */
+export function widenWords(dtype: DType): { source: string; format: number } {
+  const source = WIDEN[dtype];
+  if (source === undefined) {
+    throw new TypeError(`Cannot read a weight stored as ${dtype}: expected f32, f16 or bf16`);
+  }
+  return { source, format: Object.keys(WIDEN).indexOf(dtype) };
+}
+
+/**
  * W stored in `dtype` as f32, and the factors of what an adapter has moved by. Widening is exact; a difference has an
  * error of eps / 2 of itself.
  *
@@ -21,15 +34,12 @@ fn widen(w: Words) -> vec4f { return bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xff
  * count such groups.
  */
 export function effectiveWeightSpec(dtype: DType, width: 1 | 4): KernelSpec {
-  const widen = WIDEN[dtype];
-  if (widen === undefined) {
-    throw new TypeError(`Cannot read a weight stored as ${dtype}: expected f32, f16 or bf16`);
-  }
+  const widen = widenWords(dtype);
   return {
     name: "effective_weight",
-    source: `alias Factor = ${width === 4 ? "vec4f" : "f32"};\n${widen}${source}`,
+    source: `alias Factor = ${width === 4 ? "vec4f" : "f32"};\n${widen.source}${source}`,
     storage: ["read", "read", "read", "read", "read", "read_write", "read_write", "read_write"],
-    consts: { FORMAT: Object.keys(WIDEN).indexOf(dtype), WIDTH: width },
+    consts: { FORMAT: widen.format, WIDTH: width },
     uniforms: [["quads", "u32"], ["a_size", "u32"], ["b_size", "u32"], ["r", "u32"]],
     workgroups: ({ quads, a_size, b_size }) => linearGrid(Math.ceil(Math.max(quads, a_size, b_size) / 64)),
   };

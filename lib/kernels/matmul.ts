@@ -1,4 +1,4 @@
-import { type KernelSpec, linearGrid } from "../gpu/kernel.ts";
+import { type KernelSpec, linearGrid, once } from "../gpu/kernel.ts";
 import { unroll } from "../gpu/unroll.ts";
 import own from "./matmul_own.wgsl" with { type: "text" };
 import share from "./matmul_share.wgsl" with { type: "text" };
@@ -43,7 +43,8 @@ export function matmulShare(options: ShareOptions): KernelSpec {
     ACCUMULATE: Number(accumulate),
     C_TURNED: Number(turned),
   };
-  return once("matmul_share", consts, (name) => ({
+  const name = "matmul_share";
+  return once(`${name} ${Object.values(consts)}`, () => ({
     name,
     source: unroll(share, consts),
     consts,
@@ -57,7 +58,8 @@ export function matmulShare(options: ShareOptions): KernelSpec {
 /** A register tile for each invocation, scalar loads; any device, any size. */
 export function matmulOwn(): KernelSpec {
   const consts = { TM: 8, TN: 8, STEP: 2 };
-  return once("matmul_own", consts, (name) => ({
+  const name = "matmul_own";
+  return once(`${name} ${Object.values(consts)}`, () => ({
     name,
     source: unroll(own, consts),
     consts,
@@ -92,7 +94,8 @@ export interface TileOptions {
 /** Blocks of both operands in workgroup memory; for GPUs. */
 export function matmulTile({ size, aByK, bByK }: TileOptions): KernelSpec {
   const consts = { R: size / 16, KT: 16, A_BY_K: Number(aByK), B_BY_K: Number(bByK) };
-  return once("matmul_tile", consts, (name) => ({
+  const name = "matmul_tile";
+  return once(`${name} ${Object.values(consts)}`, () => ({
     name,
     source: unroll(tile, consts),
     consts,
@@ -121,13 +124,3 @@ export const matmulSum: KernelSpec = {
     return [x, y, batch];
   },
 };
-
-const made = new Map<string, KernelSpec>();
-
-/** The spec of these consts, made at its first use: writing out the loops takes longer than a dispatch. */
-function once(name: string, consts: Record<string, number>, make: (name: string) => KernelSpec): KernelSpec {
-  const key = `${name} ${Object.values(consts)}`;
-  let spec = made.get(key);
-  if (!spec) made.set(key, spec = make(name));
-  return spec;
-}

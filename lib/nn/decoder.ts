@@ -1,3 +1,4 @@
+import { dora } from "../autograd/dora.ts";
 import { linearRule } from "../autograd/linear.ts";
 import type { LinearAttributes } from "../autograd/linear.ts";
 import {
@@ -21,7 +22,7 @@ import type { EmbeddingPlan } from "../ops/embedding.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { FAMILIES, type Family } from "../io/families.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
-import { embeddingName, headName } from "../io/weights.ts";
+import { embeddingName, HEAD, headName } from "../io/weights.ts";
 import type { Past } from "./cache.ts";
 
 /** A decoder's frozen weights on the device. */
@@ -48,6 +49,10 @@ export interface Branch extends NonNullable<LinearAttributes["adapter"]> {
   readonly a: Variable;
   /** B, `[out, r]`. */
   readonly b: Variable;
+  /** m, `[out]`, where the rows of the merged weight have lengths of their own. */
+  readonly magnitude?: Variable;
+  /** c, `[out]`, where B has a bias: s c is added to the layer's output. */
+  readonly bias?: Variable;
 }
 
 /** A batch of `b` texts of `t` tokens on the device. */
@@ -125,9 +130,7 @@ function partsOf(tape: Tape, model: DecoderWeights, changes?: Changes) {
   const linear = (x: Variable, module: string) => {
     const w = weight(`${module}.weight`);
     const branch = changes?.branch(module);
-    const [y] = branch
-      ? tape.apply(linearRule, [x, w, branch.a, branch.b], { adapter: branch })
-      : tape.apply(linearRule, [x, w], {});
+    const y = branch ? adapted(tape, x, w, branch) : tape.apply(linearRule, [x, w], {})[0];
     if (!family.biases.includes(module.slice(module.lastIndexOf(".") + 1))) return y;
     return tape.apply(biasRule, [y, weight(`${module}.bias`)], null)[0];
   };
@@ -149,6 +152,16 @@ function partsOf(tape: Tape, model: DecoderWeights, changes?: Changes) {
     return [...tape.apply(biasRule, [scaled, weight(`${name}.bias`)], null), h];
   };
   return { tape, weight, linear, normWeight, norm };
+}
+
+/** A linear layer with the branch beside it. */
+function adapted(tape: Tape, x: Variable, w: Variable, branch: Branch): Variable {
+  const { a, b, magnitude, bias, scale } = branch;
+  if (magnitude) return dora(tape, [x, w, a, b, magnitude], branch);
+  const [y] = tape.apply(linearRule, [x, w, a, b], { adapter: branch });
+  if (!bias) return y;
+  const [scaled] = tape.apply(affineRule, [bias], { scale, offset: 0 });
+  return tape.apply(biasRule, [y, scaled], null)[0];
 }
 
 /** One layer: takes and gives the residual stream as a sum that the next norm takes, [x] or [x, delta]. */
@@ -189,10 +202,10 @@ function decoderLayer(
   return [middle, linear(active, `${at}.${names.mlpOut}`)];
 }
 
-/** The matrix that maps hidden states to logits, `[v, d]`: the embedding where it is tied. */
+/** The matrix that maps hidden states to logits, `[v, d]`: the embedding where it is tied, and not untied by `changes`. */
 export function headWeight(model: DecoderWeights, changes?: Changes): Variable {
   const name = headName(model.config);
-  return changes?.weight(name) ?? constant(found(model, name));
+  return changes?.weight(HEAD) ?? changes?.weight(name) ?? constant(found(model, name));
 }
 
 function found(model: DecoderWeights, name: string): Tensor {

@@ -1,7 +1,6 @@
 import { Tape } from "../autograd/tape.ts";
 import { Rng } from "../core/rng.ts";
-import { effectiveWeight } from "../ops/effective_weight.ts";
-import { matmul } from "../ops/matmul.ts";
+import { matvec } from "../ops/matvec.ts";
 import { KeyValueCache } from "./cache.ts";
 import { decode, headWeight } from "./decoder.ts";
 import type { Model } from "./model.ts";
@@ -71,8 +70,7 @@ function lastLogits(model: Model, ids: readonly number[], cache: KeyValueCache) 
   const hidden = decode(tape, model, { b: 1, t, ids: uploaded, cache, ...positions }, changes);
   const last = gpu.tensor([1, config.width]);
   gpu.copyRange(hidden.value, (t - 1) * config.width, last);
-  const head = headWeight(model, changes).value;
-  return matmul(gpu, "nt", last, head.dtype === "f32" ? head : effectiveWeight(gpu, head));
+  return matvec(gpu, last, headWeight(model, changes).value);
 }
 
 type Sampling = Required<Pick<GenerateOptions, "temperature" | "topK" | "topP" | "repetitionPenalty">>;

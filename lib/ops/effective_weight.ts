@@ -4,10 +4,11 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { effectiveWeightSpec } from "../kernels/effective_weight.ts";
 import { dequantize } from "./dequantize.ts";
+import { rescaleRows, rowNorms } from "./magnitude.ts";
 import { matmul } from "./matmul.ts";
 import { rowRanges, rowsOf } from "./row_ranges.ts";
 
-/** The low-rank part of an effective weight: s (B A − B₀ A₀); factors that are absent count as zero. */
+/** What an adapter makes of a weight: s (B A − B₀ A₀) is added; factors that are absent count as zero. */
 export interface LowRank {
   /** s, dimensionless. */
   scale: number;
@@ -15,6 +16,8 @@ export interface LowRank {
   trained?: Factors;
   /** A₀ and B₀, where training started. */
   start?: Factors;
+  /** m, f32 `[out]`: the lengths that the rows of the sum are given. */
+  magnitude?: Tensor;
 }
 
 /** A `[r, in]` and B `[out, r]`. */
@@ -24,10 +27,12 @@ interface Factors {
 }
 
 /**
- * `W + s (B A − B₀ A₀)` as f32 `[out, in]`, from W stored as f32, f16, bf16 or in blocks.
+ * `V = W + s (B A − B₀ A₀)`, or with a magnitude (m / ‖V‖) ∘ V by rows, as f32 `[out, in]`, from W stored as f32, f16,
+ * bf16 or in blocks.
  *
  * With both pairs of factors it is W + s ([B − B₀, B₀] [A; A − A₀]), one product with K = 2 r that is zero where B = B₀
- * and A = A₀, so the result then equals W. Error: eps |w| + eps √(2 r) s Σ (|b − b₀| |a| + |b₀| |a − a₀|).
+ * and A = A₀, so the result then equals W. Error: eps |w| + eps √(2 r) s Σ (|b − b₀| |a| + |b₀| |a − a₀|);
+ * a magnitude scales it, and adds (√in / 2 + 5.5) eps of the result.
  *
  * Source: the residual form of arXiv:2406.01775 rearranged (base weights are immutable here); own construction.
  */
@@ -55,7 +60,10 @@ export function effectiveWeight(gpu: Gpu, w: Tensor, lowRank?: LowRank): Tensor 
       });
     }
   }
-  return y;
+  if (!lowRank?.magnitude) return y;
+  using merged = y;
+  using norm = rowNorms(gpu, merged);
+  return rescaleRows(gpu, merged, { m: lowRank.magnitude, norm });
 }
 
 function fill(gpu: Gpu, y: Tensor, w: Tensor, { trained, start, scale = 0 }: Partial<LowRank> = {}): void {

@@ -5,6 +5,7 @@ import { columnSum } from "./column_sum.ts";
 import { type CrossEntropy, crossEntropy, crossEntropyBackward } from "./cross_entropy.ts";
 import { embedding, embeddingBackward } from "./embedding.ts";
 import { geluGate, geluGateBackward } from "./gelu_gate.ts";
+import { dora, type DoraAdapter, doraBackward } from "./dora.ts";
 import { linear, type LinearAdapter, linearBackward } from "./linear.ts";
 import { matmul } from "./matmul.ts";
 import { rmsNorm, rmsNormBackward } from "./rms_norm.ts";
@@ -50,7 +51,7 @@ export interface DecoderConfig {
 export type Weights = Record<string, Float64Array>;
 
 /** Adapters by the module they sit on, e.g. `model.layers.0.self_attn.q_proj`. */
-export type Adapters = Record<string, LinearAdapter>;
+export type Adapters = Record<string, LinearAdapter | DoraAdapter>;
 
 /** `b` texts of `t` tokens. */
 export interface TokenBatch {
@@ -135,7 +136,8 @@ export function decoder(
 
 /**
  * Gradients of {@linkcode decoder}'s mean loss: of every weight under its own name (the embedding's holds the head's
- * where they are tied), of each adapter under `<module>.lora_A` and `<module>.lora_B`.
+ * where they are tied), of each adapter under `<module>.lora_A`, `<module>.lora_B` and, where it has one,
+ * `<module>.lora_magnitude`.
  */
 export function decoderBackward(
   weights: Weights,
@@ -232,7 +234,7 @@ function blockForward(x: Float64Array, context: Context): { block: Block; out: F
   const rows = { n: b * t, d };
   const project = (part: Part, input: Float64Array) => {
     const { name, w, dims, adapter } = moduleOf(context, part);
-    const y = linear(input, w, dims, adapter);
+    const y = isDora(adapter) ? dora(input, w, dims, adapter) : linear(input, w, dims, adapter);
     const b = weights[`${name}.bias`];
     return b ? bias(y, b, { n: dims.n, d: dims.out }) : y;
   };
@@ -271,10 +273,13 @@ function blockBackward(
   const { h, hk, c, d, eps } = config;
   const project = (part: Part, input: Float64Array, dy: Float64Array) => {
     const { name, w, dims, adapter } = moduleOf(context, part);
-    const { dx, dw, da, db } = linearBackward(input, w, dy, dims, adapter);
+    const { dx, dw, da, db, dm } = isDora(adapter)
+      ? doraBackward(input, w, dy, dims, adapter)
+      : { ...linearBackward(input, w, dy, dims, adapter), dm: undefined };
     gradients[`${name}.weight`] = dw;
     if (weights[`${name}.bias`]) gradients[`${name}.bias`] = columnSum(dy, { n: dims.n, d: dims.out });
     if (da && db) Object.assign(gradients, { [`${name}.lora_A`]: da, [`${name}.lora_B`]: db });
+    if (dm) gradients[`${name}.lora_magnitude`] = dm;
     return dx;
   };
   const norm = (part: string, input: Float64Array, dy: Float64Array, dims = { n: b * t, d }) => {
@@ -308,6 +313,10 @@ function blockBackward(
     project("v_proj", block.attentionIn, dv),
   );
   return sum(dMiddle, norm("input_layernorm", x, dAttentionIn));
+}
+
+function isDora(adapter?: LinearAdapter | DoraAdapter): adapter is DoraAdapter {
+  return adapter !== undefined && "magnitude" in adapter;
 }
 
 function hasHeadNorm({ weights, layer }: Context, which: "q" | "k"): boolean {

@@ -159,6 +159,7 @@ async function attachOptions(config: RunConfig): Promise<AttachOptions> {
     dropout,
     seed,
     init: start?.factors,
+    weights: start?.weights,
     ...Object.fromEntries(own),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

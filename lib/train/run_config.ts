@@ -76,6 +76,7 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   freeze: true,
   basis: true,
   balance: true,
+  iterations: true,
   subtract: true,
   keep: true,
   norm: true,

@@ -1,11 +1,15 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
+import { hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
+import type { PeftFactors } from "../../lib/io/peft_format.ts";
 import { linearModules } from "../../lib/io/weights.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
 import { Trainer } from "../../lib/train/train.ts";
+import { rowNorms } from "../../lib/reference/magnitude.ts";
+import { bound, EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { batches as fixtureBatches, expected, modelFolder } from "../helpers/fixtures.ts";
 
@@ -34,6 +38,13 @@ const METHODS: AttachOptions[] = [
   { method: "rslora", rank: 3 },
   { method: "lora+", rank: 3 },
   { method: "pissa", rank: 3, alpha: 5, targets: "all-linear" },
+  { method: "pissa", rank: 3, iterations: 2 },
+  { method: "milora", rank: 3, alpha: 5, targets: "all-linear" },
+  { method: "mica", rank: 3, targets: "all-linear" },
+  { method: "orthogonal", rank: 4 },
+  { method: "lora-fa", rank: 3 },
+  { method: "dora", rank: 3, alpha: 5, targets: "all-linear" },
+  { method: "dora", rank: 3, dropout: 0.3 },
   { method: "full" },
   { method: "full", targets: ["o_proj"] },
 ];
@@ -84,6 +95,47 @@ Deno.test("attach() counts r (m + n) parameters for each layer, r n with B froze
   }
 });
 
+Deno.test("attach() of dora changes no bit of the output, and counts r (m + n) + m parameters for each layer", async () => {
+  using model = await load();
+  const { ids } = await expected("llama_untied");
+  const base = await score(model, ids);
+  using adapter = await attach(model, { method: "dora", rank: 3, targets: "all-linear" });
+  assertEquals(await score(model, ids), base);
+  const shapes = [...linearModules(model.config).values()];
+  assertEquals(adapter.trainable, shapes.reduce((sum, { out, in: n }) => sum + 3 * (out + n) + out, 0));
+});
+
+Deno.test("attach() of dora takes factors that are given, with lengths of their own or without, and lora takes none", async () => {
+  using model = await load();
+  const { gpu } = model;
+  const module = "model.layers.0.self_attn.q_proj";
+  const weight = model.weights.get(`${module}.weight`)!;
+  const [out, width] = weight.shape;
+  const a = hostTensor([1, width], Array(width).fill(0.5));
+  const b = hostTensor([out, 1], Array(out).fill(0.25));
+  const magnitude = hostTensor([out], Array.from({ length: out }, (_, i) => i));
+  const options = { method: "dora", rank: 1, targets: ".*0.self_attn.q_proj" };
+  const lengths = async (factors: PeftFactors) => {
+    using adapter = await attach(model, { ...options, init: new Map([[module, factors]]) });
+    return await gpu.read(adapter.branches.get(module)!.magnitude!.value);
+  };
+  assertEquals(await lengths({ a, b, magnitude }), toFloat32(magnitude));
+  const merged = Float64Array.from(await gpu.read(weight), (w) => w + 0.125);
+  const norms = rowNorms(merged, { d: out, k: width });
+  expectClose(await lengths({ a, b }), norms, bound(width, norms, 2.5 * EPS), "norms of W + s B A");
+  await assertRejects(
+    () => attach(model, { ...options, method: "lora", init: new Map([[module, { a, b, magnitude }]]) }),
+    RangeError,
+    `Cannot start ${module}: found a magnitude, expected none for method lora; it is dora's`,
+  );
+  const short = hostTensor([1], [1]);
+  await assertRejects(
+    () => attach(model, { ...options, init: new Map([[module, { a, b, magnitude: short }]]) }),
+    RangeError,
+    `Cannot start ${module}: found magnitude [1], expected [${out}]`,
+  );
+});
+
 Deno.test("attach() refuses what cannot be, before anything is allocated", async () => {
   using model = await load();
   const { liveBytes } = model.gpu;
@@ -97,7 +149,7 @@ Deno.test("attach() refuses what cannot be, before anything is allocated", async
     [{ alpha: NaN }, "alpha NaN"],
     [
       { method: "olara" },
-      'Cannot use method "olara": expected one of olora, lora, rslora, lora+, pissa, full',
+      'Cannot use method "olara": expected one of olora, lora, rslora, lora+, lora-fa, orthogonal, pissa, milora, mica, dora, full',
     ],
     [{ targets: ["q_proj", "r_proj"] }, 'Cannot adapt "r_proj": no layer of that name'],
     [{ targets: "lm_head" }, 'Cannot adapt "lm_head"'],

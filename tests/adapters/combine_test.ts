@@ -115,12 +115,14 @@ Deno.test("combine() refuses what cannot be added", async () => {
   using other = await load();
   using first = await attach(model, {});
   using elsewhere = await attach(other, {});
+  using dora = await attach(model, { method: "dora" });
   using full = await attach(model, { method: "full", targets: ["o_proj"] });
   const refusals: [Adapter[], number[] | undefined, string][] = [
     [[], undefined, "no adapters: expected at least one"],
     [[first], [1, 2], "weights [1,2]: expected one number for each"],
     [[first], [NaN], "expected one number for each"],
     [[first, elsewhere], undefined, "adapters of several models: expected one model"],
+    [[first, dora], undefined, "an adapter with a magnitude: expected adapters that are added to the base"],
     [[first, full], undefined, "full fine-tuning: expected low-rank adapters"],
   ];
   for (const [adapters, weights, message] of refusals) {

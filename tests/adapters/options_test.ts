@@ -9,6 +9,7 @@ const VALUES: Required<MethodOptions> = {
   subtract: true,
   keep: "orthonormal",
   norm: "olora",
+  iterations: 2,
   ratio: 4,
 };
 
@@ -43,6 +44,7 @@ Deno.test("resolveOptions() refuses values that an option does not have", () => 
     [{ rankPattern: { q_proj: 0 } }, 'rankPattern {"q_proj":0}: expected whole numbers >= 1'],
     [{ alphaPattern: { q_proj: NaN } }, "expected numbers"],
     [{ method: "full", rankPattern: { q_proj: 1 } }, "expected none, as full fine-tuning has no branches"],
+    [{ method: "pissa", iterations: 0.5 }, "iterations 0.5: expected a whole number >= 0"],
     [{ method: "lora+", ratio: -1 }, "ratio -1: expected a number > 0"],
   ];
   for (const [options, message] of refusals) assertThrows(() => resolveOptions(options), RangeError, message);

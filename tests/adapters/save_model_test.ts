@@ -1,12 +1,14 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
 import { saveModel } from "../../lib/adapters/save_model.ts";
+import type { Variable } from "../../lib/autograd/tape.ts";
 import { toFloat32 } from "../../lib/core/host_tensor.ts";
 import { openSafetensors } from "../../lib/io/safetensors.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { effectiveWeight } from "../../lib/ops/effective_weight.ts";
-import { expectClose } from "../helpers/close.ts";
+import { rowNorms } from "../../lib/reference/magnitude.ts";
+import { bound, EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { expected, modelFolder } from "../helpers/fixtures.ts";
 import { inGguf } from "../helpers/gguf.ts";
@@ -70,6 +72,32 @@ Deno.test("saveModel() names the layers whose whole change the rounding takes aw
     assertEquals((await saveModel(model, folder, "f32")).lost, []);
     using _fresh = await attach(model, { method: "olora", rank: 2 });
     assertEquals((await saveModel(model, folder, "bf16")).lost, []);
+  }));
+
+Deno.test("saveModel() merges rows of the magnitude's lengths, and loses a layer only where the lengths are lost too", () =>
+  inFolder(async (folder) => {
+    const gpu = await testDevice();
+    using model = await loadModel(modelFolder("llama_untied")!, { gpu });
+    using adapter = await attach(model, { method: "dora", rank: 2, targets: "all-linear" });
+    const shift = async (parameter: Variable, by: number) =>
+      gpu.write(parameter.value, (await gpu.read(parameter.value)).map((x) => x + by));
+    assertEquals((await saveModel(model, folder, "bf16")).lost, []);
+    const { magnitude } = adapter.branches.get(Q)!;
+    await shift(magnitude!, 1e-5);
+    assertEquals((await saveModel(model, folder, "bf16")).lost, [Q]);
+    for (const { b, magnitude } of adapter.branches.values()) {
+      await shift(b, 0.05);
+      await shift(magnitude!, 0.1);
+    }
+    assertEquals(await saveModel(model, folder), { dtype: "f32", lost: [] });
+    const attached = await score(model, ids);
+    using merged = await loadModel(folder, { gpu });
+    const weight = await gpu.read(merged.weights.get(`${Q}.weight`)!);
+    const [out, width] = merged.weights.get(`${Q}.weight`)!.shape;
+    const lengths = rowNorms(Float64Array.from(weight), { d: out, k: width });
+    expectClose(await gpu.read(magnitude!.value), lengths, bound(width, lengths, 8 * EPS), "lengths");
+    // The layer scales its output where the merge scales its weight: up to 3 roundings apart, 22 times that in nats.
+    (await score(merged, ids)).forEach((row, i) => expectClose(row, attached[i], 100 * EPS, `row ${i}`));
   }));
 
 const { blocks } = await blocksAndWide();

@@ -49,6 +49,32 @@ const CASES: Case[] = [
     stored: { r: 4, use_rslora: true, init_lora_weights: true },
     again: ["rslora", 4],
   },
+  {
+    options: { method: "pissa", rank: 3, iterations: 2 },
+    stored: { r: 6, init_lora_weights: true },
+    again: ["lora", 6],
+  },
+  {
+    options: { method: "milora", rank: 3, alpha: 6 },
+    stored: { r: 6, lora_alpha: 12, init_lora_weights: true },
+    again: ["lora", 6],
+  },
+  {
+    options: { method: "orthogonal", rank: 2 },
+    stored: { r: 2, init_lora_weights: "orthogonal" },
+    again: ["orthogonal", 2],
+  },
+  {
+    options: { method: "mica", rank: 3, alpha: 6 },
+    stored: { r: 3, init_lora_weights: "mica" },
+    again: ["mica", 3],
+  },
+  { options: { method: "lora-fa", rank: 3 }, stored: { r: 3, init_lora_weights: true }, again: ["lora", 3] },
+  {
+    options: { method: "dora", rank: 3, alpha: 6, dropout: 0.1 },
+    stored: { r: 3, use_dora: true, init_lora_weights: true },
+    again: ["dora", 3],
+  },
   { options: { method: "lora+", rank: 3 }, stored: { r: 3, init_lora_weights: true }, again: ["lora", 3] },
 ];
 

@@ -1,11 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import type { Adapter } from "../../lib/adapters/adapter.ts";
+import { type Adapter, changeOf } from "../../lib/adapters/adapter.ts";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import { effectiveRank, spectrum } from "../../lib/adapters/spectrum.ts";
 import { Rng } from "../../lib/core/rng.ts";
 import { linearModules } from "../../lib/io/weights.ts";
 import { svd } from "../../lib/linalg/svd.ts";
 import { loadModel } from "../../lib/nn/model.ts";
+import { effectiveWeight } from "../../lib/ops/effective_weight.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
 import { EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
@@ -32,6 +33,11 @@ async function denseChange(adapter: Adapter, module: string): Promise<Float64Arr
     const base = await double(w);
     return (await double(adapter.parameters.get(`${module}.weight`)!.value)).map((x, i) => x - base[i]);
   }
+  if (branch.magnitude) {
+    const base = await double(w);
+    using merged = effectiveWeight(gpu, w, changeOf(branch));
+    return (await double(merged)).map((x, i) => x - base[i]);
+  }
   const [m, n] = w.shape;
   const dims = { m, n, k: branch.a.value.shape[0] };
   const now = matmul(await double(branch.b.value), await double(branch.a.value), dims);
@@ -46,6 +52,7 @@ const METHODS: AttachOptions[] = [
   { method: "olora", rank: 2, basis: "rows", balance: 0.5, subtract: false },
   { method: "lora", rank: 4, targets: "all-linear" },
   { method: "rslora", rank: 4, alpha: 3 },
+  { method: "dora", rank: 4 },
   { method: "full" },
 ];
 
@@ -69,7 +76,7 @@ for (const options of METHODS) {
       // Numbers of float32 enter both exactly; what is left is float64 rounding of sums whose terms may cancel.
       const unit = 600 * Number.EPSILON * Math.max(m, n) * base.s[0];
       const branch = adapter.branch(module);
-      const most = branch ? (branch.start ? 2 : 1) * rank : Infinity;
+      const most = branch && !branch.magnitude ? (branch.start ? 2 : 1) * rank : Infinity;
       assertEquals(singularValues.length, Math.min(m, n, most));
       expectClose(
         singularValues,
@@ -110,7 +117,7 @@ for (const options of METHODS) {
 
 Deno.test("spectrum() of an adapter just attached is zero, and says how orthonormal its factors are", async () => {
   using model = await load();
-  for (const method of ["olora", "lora", "full"]) {
+  for (const method of ["olora", "lora", "dora", "full"]) {
     using adapter = await attach(model, { method, rank: 4, targets: ["q_proj", "up_proj"] });
     for (const layer of await spectrum(adapter)) {
       assertEquals([layer.norm, layer.relativeNorm, layer.effectiveRank], [0, 0, 0]);

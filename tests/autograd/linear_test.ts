@@ -119,10 +119,15 @@ Deno.test("linearRule adds to the gradient that its input has so far", async () 
   assertEquals(gpu.liveBytes, live);
 });
 
-for (const dtype of ["f16", "bf16"] as const) {
-  Deno.test(`linearRule reads a weight stored as ${dtype}, with and without an adapter`, async () => {
+/** Three rows, and a single one, which goes another way, once with rows of W that are no multiple of four. */
+const READS = [[3, 6], [1, 6], [1, 8]].flatMap(([n, inner]) =>
+  (["f16", "bf16"] as const).map((dtype) => [dtype, n, inner] as const)
+);
+
+for (const [dtype, n, inner] of READS) {
+  Deno.test(`linearRule reads a weight stored as ${dtype} for x [${n}, ${inner}], with and without an adapter`, async () => {
     const live = gpu.liveBytes;
-    const [n, inner, out] = [3, 6, 7];
+    const out = 7;
     const bytes = narrow(dtype, normals([out, inner], 1));
     const wide = Float64Array.from(widen(dtype, bytes));
     const x = normals([n, inner], 0);
@@ -140,8 +145,21 @@ for (const dtype of ["f16", "bf16"] as const) {
     const inputs = [constant(tx), constant(tw), constant(a), constant(b)];
     const [started] = tape.apply(linearRule, inputs, { adapter: { scale, start: { a, b } } });
     expectClose(await gpu.read(started.value), await gpu.read(y.value), 0, "y at the start");
+
+    const [a0, b0] = [normals([r, inner], 4), normals([out, r], 5)];
+    using ta = gpu.upload(a0, [r, inner]);
+    using tb = gpu.upload(b0, [out, r]);
+    const [moved] = tape.apply(linearRule, inputs, { adapter: { scale, start: { a: ta, b: tb } } });
+    const twin = (part: (value: number) => number, start: number) => {
+      const of = (values: Iterable<number>) => Float64Array.from(values, part);
+      const factors = { a: of(normals([r, inner], 2)), b: of(normals([out, r], 3)), a0: of(a0), b0: of(b0) };
+      const with0 = { ...factors, b0: factors.b0.map((value) => start * value) };
+      return linear(of(x), of(wide), { n, in: inner, out }, { rank: r, scale, ...with0 });
+    };
+    const sizes = bound(inner + 2 * r, twin(Math.abs, -1), EPS);
+    expectClose(await gpu.read(moved.value), twin((value) => value, 1), sizes, "y of a trained adapter");
     tape.dispose();
-    assertEquals(gpu.liveBytes - live, [tx, tw, a, b].reduce((sum, t) => sum + t.slab.bytes, 0));
+    assertEquals(gpu.liveBytes - live, [tx, tw, a, b, ta, tb].reduce((sum, t) => sum + t.slab.bytes, 0));
   });
 }
 

@@ -6,13 +6,17 @@ import {
   biasRule,
   centerRule,
   crossEntropyRule,
+  cycleRule,
+  dropoutRule,
   embeddingRule,
+  foldRule,
   geluGateRule,
   geluRule,
   headNormRule,
   reluRule,
   rmsNormRule,
   rotaryRule,
+  scaleColumnsRule,
   siluGateRule,
   splitRule,
 } from "../../lib/autograd/rules.ts";
@@ -24,14 +28,17 @@ import { affine } from "../../lib/reference/affine.ts";
 import { bias } from "../../lib/reference/bias.ts";
 import { center } from "../../lib/reference/center.ts";
 import { splitColumns } from "../../lib/reference/columns.ts";
+import { cycle, cycleBackward } from "../../lib/reference/cycle.ts";
 import { gelu } from "../../lib/reference/gelu.ts";
 import { geluGate } from "../../lib/reference/gelu_gate.ts";
 import { attention } from "../../lib/reference/attention.ts";
 import { crossEntropy } from "../../lib/reference/cross_entropy.ts";
+import { dropoutMask } from "../../lib/reference/dropout.ts";
 import { embedding } from "../../lib/reference/embedding.ts";
 import { relu } from "../../lib/reference/relu.ts";
 import { rmsNorm } from "../../lib/reference/rms_norm.ts";
 import { rotary, rotaryTables } from "../../lib/reference/rotary.ts";
+import { scaleColumns } from "../../lib/reference/scale_columns.ts";
 import { siluGate } from "../../lib/reference/silu_gate.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
@@ -79,6 +86,12 @@ const cases: RuleCase[] = [
     twin: ([x, b]) => bias(x, b, { n: 3, d: 5 }),
   },
   {
+    name: "dropout",
+    shapes: [[3, 5]],
+    build: (tape, inputs) => tape.apply(dropoutRule, inputs, { p: 0.3, key: [5, 9] })[0],
+    twin: ([x]) => dropoutMask(15, 0.3, [5, 9]).map((factor, i) => factor * x[i]),
+  },
+  {
     name: "headNorm",
     shapes: [[3, 12], [4]],
     build: (tape, inputs) => tape.apply(headNormRule, inputs, { eps: EPS_NORM })[0],
@@ -120,6 +133,24 @@ const cases: RuleCase[] = [
     shapes: [[3, 5]],
     build: (tape, inputs) => tape.apply(geluRule, inputs, null)[0],
     twin: ([x]) => gelu(x),
+  },
+  {
+    name: "cycle",
+    shapes: [[3, 4]],
+    build: (tape, inputs) => tape.apply(cycleRule, inputs, { wide: 11 })[0],
+    twin: ([x]) => cycle(x, { n: 3, d: 4, wide: 11 }),
+  },
+  {
+    name: "fold",
+    shapes: [[3, 11]],
+    build: (tape, inputs) => tape.apply(foldRule, inputs, { d: 4 })[0],
+    twin: ([x]) => cycleBackward(x, { n: 3, d: 4, wide: 11 }),
+  },
+  {
+    name: "scaleColumns",
+    shapes: [[6, 5], [2, 5]],
+    build: (tape, inputs) => tape.apply(scaleColumnsRule, inputs, null)[0],
+    twin: ([x, s]) => scaleColumns(x, s, { g: 2, t: 3, d: 5 }),
   },
   {
     name: "split, two of whose three parts are used",

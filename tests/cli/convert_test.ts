@@ -104,11 +104,13 @@ Deno.test("olora convert makes the start again from the base where the folder ha
 
 Deno.test("olora convert and merge refuse what they do not know, in one line", async () => {
   const { folder, adapter } = await trained("--steps", "1");
+  const { folder: other, adapter: dora } = await trained("--steps", "1", "--method", "dora");
   for (
     const [words, message] of [
       [["convert", "--adapter", adapter, "--to", "dora", "--out", `${folder}/x`], "Cannot convert to dora"],
       [["convert", "--adapter", adapter, "--to", "residual", "--out", `${folder}/x`], "without --model"],
       [["convert", "--adapter", adapter, "--to", "gguf", "--out", `${folder}/x`], "to gguf without --model"],
+      [["convert", "--adapter", dora, "--to", "lora", "--out", `${folder}/x`], "with magnitudes (use_dora)"],
       [
         ["convert", "--adapter", adapter, "--to", "lora", "--out", `${folder}/x`, "--dtype", "f16"],
         "expected f32 or f16 for gguf, and none for the others",
@@ -121,5 +123,6 @@ Deno.test("olora convert and merge refuse what they do not know, in one line", a
     assertEquals(code, 1);
     assert(stderr.trim().split("\n").at(-1)!.startsWith("error: ") && stderr.includes(message), stderr);
   }
+  await Deno.remove(other, { recursive: true });
   await Deno.remove(folder, { recursive: true });
 });

@@ -55,13 +55,20 @@ const cell = (rows: RunRow[], name: string, rate = 1e-3) => {
 
 Deno.test("methodKey(), methodName() and rateName() give keys and words", () => {
   assertEquals(methodKey({ method: "olora", freeze: "B", learningRate: 1, seed: 0 }), "olora-freeze-B");
-  assertEquals(["olora-freeze-B", "lora", "full", "dora"].map(methodName), [
+  assertEquals(["olora-freeze-B", "lora", "full", "dora", "adalora"].map(methodName), [
     "OLoRA, B frozen",
     "LoRA",
     "Full fine-tuning",
-    "dora",
+    "DoRA",
+    "adalora",
   ]);
   assertEquals([3e-4, 1e-1, 3.16e-3, 1].map(rateName), ["3e-4", "1e-1", "3.16e-3", "1e0"]);
+  assertEquals(["lora-fa", "lora+-ratio-4", "lora-norm-olora", "other-basis-last"].map(methodName), [
+    "LoRA-FA",
+    "LoRA+, ratio 4",
+    "LoRA, A of OLoRA's norm",
+    "other, last columns",
+  ]);
 });
 
 Deno.test("groupRuns() orders methods and rates, whatever the order of the rows", () => {

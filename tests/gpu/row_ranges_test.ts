@@ -9,6 +9,7 @@ import { generate } from "../../lib/nn/generate.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { effectiveWeight } from "../../lib/ops/effective_weight.ts";
 import { embedding } from "../../lib/ops/embedding.ts";
+import { rescaleRows, rowNorms } from "../../lib/ops/magnitude.ts";
 import { matmul, type MatmulForm } from "../../lib/ops/matmul.ts";
 import { rowRanges } from "../../lib/ops/row_ranges.ts";
 import { normInto } from "../../lib/ops/sum.ts";
@@ -160,6 +161,20 @@ Deno.test("A table as large as GPT-2's vocabulary in f32 is read as it is, on a 
   }
 });
 
+Deno.test("rowNorms() and rescaleRows() in parts", async () => {
+  const [d, k] = [1030, 33];
+  const x = Float32Array.from({ length: d * k }, (_, i) => Math.sin(i));
+  const lengths = Float32Array.from({ length: d }, (_, i) => Math.cos(i));
+  using v = gpu.upload(x, [d, k]);
+  using m = gpu.upload(lengths, [d]);
+  const made = async (gpu: Gpu) => {
+    using norm = rowNorms(gpu, v);
+    using y = rescaleRows(gpu, v, { m, norm });
+    return [await gpu.read(norm), await gpu.read(y)];
+  };
+  assertEquals(await binding(1 << 16, made), await made(gpu));
+});
+
 Deno.test("normInto() in parts", async () => {
   const x = Float32Array.from({ length: 100_001 }, (_, i) => Math.sin(i));
   using tensor = gpu.upload(x, [x.length]);
@@ -175,7 +190,11 @@ Deno.test("normInto() in parts", async () => {
   );
 });
 
-const CASES: AttachOptions[] = [{ method: "full" }, { method: "olora", rank: 8, targets: "all-linear" }];
+const CASES: AttachOptions[] = [
+  { method: "full" },
+  { method: "olora", rank: 8, targets: "all-linear" },
+  { method: "dora", rank: 8, targets: "all-linear" },
+];
 for (const options of CASES) {
   Deno.test(`Training data/tiny by ${options.method}, most of its matrices in parts`, async () => {
     using model = await loadModel("tiny", { gpu });

@@ -7,6 +7,7 @@ import { openModelTensors } from "../../lib/io/model_tensors.ts";
 import { openSafetensors } from "../../lib/io/safetensors.ts";
 import type { Adapters, DecoderConfig, Weights } from "../../lib/reference/decoder.ts";
 import type { GptConfig } from "../../lib/reference/gpt_decoder.ts";
+import { rowNorms } from "../../lib/reference/magnitude.ts";
 import { qr } from "../../lib/reference/qr.ts";
 
 const root = new URL("../parity/fixtures/", import.meta.url);
@@ -133,8 +134,8 @@ export function runs(model: FixtureModel): Promise<Record<string, FixtureRun>> {
 }
 
 /** Trainings of llama_tied by methods beside olora and lora. */
-export function variants(): Promise<Record<string, FixtureRun>> {
-  return readFixture("llama_tied/variants.json");
+export async function variants(): Promise<Record<string, FixtureRun>> {
+  return { ...await readFixture("llama_tied/variants.json"), ...await readFixture("llama_tied/starts.json") };
 }
 
 /** The batches that the trainings of `model` read, `accumulate` of them a step: `[batch][text][token]`. */
@@ -233,7 +234,7 @@ function scalingOf(rope: Record<string, number>): DecoderConfig["ropeScaling"] {
   };
 }
 
-/** Adapters of `run` at its start for the float64 decoder, with B₀ and A₀ where the method is olora. */
+/** Adapters of `run` at its start for the float64 decoder, with B₀ and A₀ where the method is olora, m where it is dora. */
 export async function referenceStart(
   model: FixtureModel,
   run: FixtureRun,
@@ -246,7 +247,10 @@ export async function referenceStart(
   return Object.fromEntries(
     Object.entries(starts).map(([name, { a, b }]) => {
       const start = method === "olora" ? { a0: a.slice(), b0: b.slice() } : {};
-      return [name, { rank, scale: alpha / rank, a, b, ...start }];
+      const w = weights[`${name}.weight`];
+      const d = b.length / rank;
+      const magnitude = method === "dora" ? { magnitude: rowNorms(w, { d, k: w.length / d }) } : {};
+      return [name, { rank, scale: alpha / rank, a, b, ...start, ...magnitude }];
     }),
   );
 }

@@ -128,6 +128,23 @@ Deno.test("writeGgufAdapter() refuses a family that llama.cpp lacks, and encodeG
       RangeError,
       "Cannot write opt in GGUF: found no architecture for it, expected one of llama",
     );
+    const llama = await readModelConfig(fixturePath("llama_untied"));
+    await assertRejects(
+      () =>
+        writeGgufAdapter(
+          `${folder}/x.gguf`,
+          { ...adapter, config: { ...adapter.config, dora: true } },
+          llama,
+        ),
+      RangeError,
+      "Cannot make plain LoRA of an adapter with magnitudes (use_dora): expected it to be merged",
+    );
+    const weights = new Map([["model.norm.weight", hostTensor([1], [1])]]);
+    await assertRejects(
+      () => writeGgufAdapter(`${folder}/x.gguf`, { ...adapter, weights }, llama),
+      RangeError,
+      "found weights of its own, model.norm.weight, expected low-rank factors alone",
+    );
     const bytes = new Uint8Array(4);
     const write = (tensor: HostTensor) => () => encodeGguf(new Map(), new Map([["x", tensor]]));
     assertThrows(write({ dtype: "u32", shape: [1], bytes }), TypeError, "tensor x: found u32, expected f32");

@@ -10,9 +10,9 @@ import {
   peftConfigJson,
   startOf,
 } from "../../lib/io/peft_format.ts";
-import { isSelected, isTarget, type PeftTargets, targetNames } from "../../lib/io/peft_targets.ts";
-import type { PeftAdapter, PeftConfig, PeftFactors } from "../../lib/io/peft_format.ts";
-import { writeSafetensors } from "../../lib/io/safetensors.ts";
+import { isTarget } from "../../lib/io/peft_targets.ts";
+import type { PeftAdapter, PeftConfig, PeftFactors, PeftRows } from "../../lib/io/peft_format.ts";
+import { openSafetensors, writeSafetensors } from "../../lib/io/safetensors.ts";
 import { linearModules } from "../../lib/io/weights.ts";
 import { bound, expectClose } from "../helpers/close.ts";
 import { requires } from "../helpers/requires.ts";
@@ -36,6 +36,7 @@ const CONFIG: PeftConfig = {
   rankPattern: { "layers.1.self_attn.q_proj": 2 },
   alphaPattern: { "down_proj": 5 },
   rsLora: false,
+  dora: false,
   init: "olora",
   baseModel: "some/base",
 };
@@ -77,41 +78,6 @@ Deno.test("moduleRank() and moduleScale() follow the first pattern that matches 
   assertEquals(moduleScale({ ...CONFIG, rsLora: true }, q), 6 / Math.sqrt(2));
 });
 
-Deno.test("isTarget() takes whole last parts of a path, a full regular expression, or all-linear", () => {
-  const q = "model.layers.1.self_attn.q_proj";
-  assertEquals(isTarget(["q_proj"], q), true);
-  assertEquals(isTarget(["proj"], q), false);
-  assertEquals(isTarget(["self_attn.q_proj"], q), true);
-  assertEquals(isTarget(".*q_proj", q), true);
-  assertEquals(isTarget("q_proj", q), false);
-  assertEquals(isTarget("all-linear", q), true);
-});
-
-const LAYERS = { targetModules: ["q_proj", "model.layers.0.mlp.up_proj"], layers: [1] };
-const SELECTED: [PeftTargets, string, boolean][] = [
-  [{ targetModules: "all-linear", excludeModules: ["mlp.up_proj"] }, "model.layers.0.mlp.up_proj", false],
-  [{ targetModules: ["up_proj"], excludeModules: ".*\\.0\\..*" }, "model.layers.0.mlp.up_proj", false],
-  [{ targetModules: ["up_proj"], excludeModules: ".*\\.0\\..*" }, "model.layers.1.mlp.up_proj", true],
-  [LAYERS, "model.layers.0.self_attn.q_proj", false],
-  [LAYERS, "model.layers.1.self_attn.q_proj", true],
-  [LAYERS, "model.layers.11.self_attn.q_proj", false],
-  [LAYERS, "model.layers.0.mlp.up_proj", true],
-  [{ ...LAYERS, layersPattern: ["blocks", "layers"] }, "model.layers.1.self_attn.q_proj", true],
-  [{ ...LAYERS, layersPattern: ["blocks"] }, "model.layers.1.self_attn.q_proj", false],
-];
-for (const [targets, path, expected] of SELECTED) {
-  Deno.test(`isSelected() says ${expected} of ${path} for ${JSON.stringify(targets)}`, () => {
-    assertEquals(isSelected(targets, path), expected);
-  });
-}
-
-Deno.test("targetNames() gives last parts where they name no other module, else whole paths", () => {
-  const all = [...linearModules(MODEL).keys()];
-  const q = all.filter((path) => path.endsWith("q_proj"));
-  assertEquals(targetNames(q, all), ["q_proj"]);
-  assertEquals(targetNames(q.slice(1), all), q.slice(1));
-});
-
 Deno.test("peftConfigJson() names a base on the hub as Python does", () => {
   const named = (baseModel: string | undefined) => {
     const { base_model_name_or_path, revision } = peftConfigJson({ ...CONFIG, baseModel });
@@ -133,9 +99,20 @@ Deno.test("startOf() knows which of PEFT's starts are taken out of the base", ()
 
 const REFUSED: [Record<string, unknown>, string][] = [
   [{ peft_type: "IA3" }, 'found peft_type "IA3", expected "LORA"'],
-  [{ bias: "all" }, 'found bias "all", expected "none"'],
-  [{ use_dora: true }, "found use_dora true"],
-  [{ modules_to_save: ["lm_head"] }, 'found modules_to_save ["lm_head"]'],
+  [{ bias: "some" }, 'found bias "some", expected "none", "all" or "lora_only"'],
+  [
+    { use_dora: true, init_lora_weights: "olora" },
+    'found init_lora_weights "olora", expected a start that leaves the base alone, with use_dora',
+  ],
+  [
+    { lora_bias: true, init_lora_weights: "pissa" },
+    "expected a start that leaves the base alone, with lora_bias",
+  ],
+  [
+    { lora_bias: true, use_dora: true, init_lora_weights: true },
+    "found lora_bias true, expected it unset, with use_dora",
+  ],
+  [{ modules_to_save: [3] }, "found modules_to_save [3], expected names of modules"],
   [{ target_parameters: ["x"] }, "found target_parameters"],
   [{ r: 0 }, "found r 0"],
   [{ r: undefined }, "found r missing"],
@@ -146,9 +123,8 @@ const REFUSED: [Record<string, unknown>, string][] = [
   [{ rank_pattern: { q_proj: 1.5 } }, "found rank_pattern"],
   [{ rank_pattern: { "(": 1 } }, "found rank_pattern"],
   [{ alpha_pattern: [] }, "found alpha_pattern"],
-  [{ lora_bias: true }, "found lora_bias true, expected it unset (not supported)"],
-  [{ bias: "lora_only" }, 'found bias "lora_only", expected "none"'],
-  [{ trainable_token_indices: [3] }, "found trainable_token_indices [3]"],
+  [{ trainable_token_indices: [-3] }, "found trainable_token_indices [-3], expected ids of tokens"],
+  [{ trainable_token_indices: { lm_head: 2 } }, 'found trainable_token_indices {"lm_head":2}'],
   [{ layer_replication: [[0, 2]] }, "found layer_replication [[0,2]]"],
   [{ exclude_modules: "(" }, 'found exclude_modules "("'],
   [{ layers_to_transform: [-1] }, "found layers_to_transform [-1]"],
@@ -194,10 +170,85 @@ Deno.test("writePeftAdapter() keeps which layers and modules are meant", () =>
     assertEquals(await readPeftAdapter(folder), adapter);
   }));
 
+Deno.test("writePeftAdapter() and readPeftAdapter() keep magnitudes, and refuse them missing or of another length", () =>
+  inFolder(async (folder) => {
+    const config = { ...CONFIG, init: true, dora: true };
+    const withLengths = (length: (out: number) => number) =>
+      new Map([...sample(config).factors].map(([path, { a, b }]) => {
+        const out = length(b.shape[0]);
+        return [path, { a, b, magnitude: hostTensor([out], Array.from({ length: out }, (_, i) => i)) }];
+      }));
+    const adapter = { config, factors: withLengths((out) => out) };
+    await writePeftAdapter(folder, adapter);
+    assertEquals(await readPeftAdapter(folder), adapter);
+    const refusals: [ReadonlyMap<string, PeftFactors>, string][] = [
+      [sample(config).factors, "has no lora_magnitude_vector, expected one of [8], as use_dora is true"],
+      [withLengths((out) => out + 1), "has lora_magnitude_vector [9], expected one of [8]"],
+    ];
+    for (const [factors, says] of refusals) {
+      await assertRejects(() => writePeftAdapter(folder, { config, factors }), RangeError, says);
+    }
+  }));
+
+Deno.test("writePeftAdapter() and readPeftAdapter() keep biases, modules saved whole and rows of tokens", () =>
+  inFolder(async (folder) => {
+    const config: PeftConfig = {
+      ...CONFIG,
+      ...{
+        init: true,
+        bias: "all",
+        loraBias: true,
+        modulesToSave: ["norm"],
+        tokens: { embed_tokens: [5, 1] },
+      },
+    };
+    const range = (...shape: number[]) =>
+      hostTensor(shape, Array.from({ length: shape.reduce((n, axis) => n * axis, 1) }, (_, i) => i));
+    const adapter: PeftAdapter = {
+      config,
+      factors: new Map(
+        [...sample(config).factors].map(([path, { a, b }]) => [path, { a, b, bias: range(b.shape[0]) }]),
+      ),
+      weights: new Map<string, HostTensor | PeftRows>([
+        ["model.embed_tokens.weight", { ids: [5, 1], rows: range(2, 8) }],
+        ["model.layers.0.self_attn.q_proj.bias", range(8)],
+        ["model.norm.weight", range(8)],
+        ["transformer.h.0.mlp.c_fc.weight", range(3, 2)],
+      ]),
+    };
+    await writePeftAdapter(folder, adapter);
+    assertEquals(await readPeftAdapter(folder), adapter);
+    using file = await openSafetensors(`${folder}/adapter_model.safetensors`);
+    const names = [...file.tensors.keys()].filter((name) => !/lora_[AB]\.weight/.test(name)).sort();
+    assertEquals(names.map((name) => name.replace("base_model.model.", "")), [
+      "model.embed_tokens.token_adapter.trainable_tokens_delta",
+      "model.layers.0.mlp.down_proj.lora_B.bias",
+      "model.layers.0.self_attn.q_proj.base_layer.bias",
+      "model.layers.0.self_attn.q_proj.lora_B.bias",
+      "model.layers.1.mlp.down_proj.lora_B.bias",
+      "model.layers.1.self_attn.q_proj.lora_B.bias",
+      "model.norm.weight",
+      "transformer.h.0.mlp.c_fc.weight",
+    ]);
+    assertEquals(file.tensors.get("base_model.model.transformer.h.0.mlp.c_fc.weight")!.shape, [2, 3]);
+    const { tokens: _, ...untold } = config;
+    const json = peftConfigJson(untold);
+    await Deno.writeTextFile(`${folder}/adapter_config.json`, JSON.stringify(json));
+    await assertRejects(
+      () => readPeftAdapter(folder),
+      RangeError,
+      "found token_adapter.trainable_tokens_delta [2, 8] of model.embed_tokens, expected [0, d]",
+    );
+  }));
+
 const Q0 = "base_model.model.model.layers.0.self_attn.q_proj";
 const BROKEN: [string, string, string][] = [
-  ["half of a pair", `${Q0}.lora_B.weight`, "module model.layers.0.self_attn.q_proj has only lora_A"],
-  ["a DoRA magnitude", `${Q0}.lora_magnitude_vector`, "found tensor"],
+  ["half of a pair", `${Q0}.lora_B.weight`, "module model.layers.0.self_attn.q_proj lacks lora_B"],
+  [
+    "lengths of rows without use_dora",
+    `${Q0}.lora_magnitude_vector`,
+    "q_proj has lora_magnitude_vector [1, 3], expected none, as use_dora is false",
+  ],
   ["an embedding adapter", "base_model.model.model.embed_tokens.lora_embedding_A", "found tensor"],
   [
     "a rank other than the configured",

@@ -1,6 +1,7 @@
 /** The whole kernel suite, one line a kernel: what `tests/browser/kernels_test.ts` runs in Chromium. */
 import type { KernelCase } from "../helpers/kernel_case.ts";
 import { cases as matmul } from "./matmul_cases.ts";
+import { cases as matvec } from "./matvec_cases.ts";
 import { cases as rotary } from "./rotary_cases.ts";
 import { cases as embedding } from "./embedding_cases.ts";
 import { cases as embeddingBackward } from "./embedding_backward_cases.ts";
@@ -13,8 +14,11 @@ import { cases as siluGate } from "./silu_gate_cases.ts";
 import { cases as geluGate } from "./gelu_gate_cases.ts";
 import { cases as relu } from "./relu_cases.ts";
 import { cases as gelu } from "./gelu_cases.ts";
+import { cases as magnitude } from "./magnitude_cases.ts";
 import { cases as center } from "./center_cases.ts";
 import { cases as columns } from "./columns_cases.ts";
+import { cases as cycle } from "./cycle_cases.ts";
+import { cases as scaleColumns } from "./scale_columns_cases.ts";
 import { cases as affine } from "./affine_cases.ts";
 import { cases as bias } from "./bias_cases.ts";
 import { cases as add } from "./add_cases.ts";
@@ -30,6 +34,7 @@ import { cases as qr } from "./qr_cases.ts";
 /** Cases of all kernels. */
 export const allCases: readonly KernelCase[] = [
   ...matmul,
+  ...matvec,
   ...rotary,
   ...embedding,
   ...embeddingBackward,
@@ -42,8 +47,11 @@ export const allCases: readonly KernelCase[] = [
   ...geluGate,
   ...relu,
   ...gelu,
+  ...magnitude,
   ...center,
   ...columns,
+  ...cycle,
+  ...scaleColumns,
   ...affine,
   ...bias,
   ...add,

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Rng } from "../../lib/core/rng.ts";
 import { type Svd, svd } from "../../lib/linalg/svd.ts";
+import { svdOfProduct } from "../../lib/linalg/svd_product.ts";
+import { matmul } from "../../lib/reference/matmul.ts";
 import { expectClose } from "../helpers/close.ts";
 import { readFixture } from "../helpers/fixtures.ts";
 
@@ -130,3 +132,19 @@ Deno.test("expectSvd() fails for another matrix, vectors that are not orthonorma
   assertThrows(() => expectSvd(w, dims, { u: u.map((x) => x * 1.001), s, v }), Error, "UᵀU");
   assertThrows(() => expectSvd(w, dims, { u, s: s.toReversed(), v }), Error, "s[1]");
 });
+
+for (const [m, k, n] of [[7, 3, 5], [3, 5, 9], [9, 6, 4], [1, 1, 1], [40, 8, 30]]) {
+  Deno.test(`svdOfProduct() of [${m}, ${k}] and [${k}, ${n}] has the values of the product's own decomposition`, () => {
+    const rng = new Rng(m, "svd of a product");
+    const [b, a] = [m * k, k * n].map((length) => Float64Array.from({ length }, () => rng.normal()));
+    const whole = matmul(b, a, { m, n, k });
+    const found = svdOfProduct(b, a, { m, n, k });
+    const width = Math.min(m, k, n);
+    assertEquals([found.s.length, found.u.length, found.v.length], [width, m * width, n * width]);
+    const { s } = svd(whole, { m, n });
+    const unit = Number.EPSILON * Math.max(m, n, k) * s[0];
+    expectClose(found.s, s.slice(0, width), 60 * unit, "s");
+    const scaled = found.u.map((value, at) => value * found.s[at % width]);
+    expectClose(matmul(scaled, found.v, { m, n, k: width }, "nt"), whole, 120 * unit, "U diag(s) Vᵀ");
+  });
+}

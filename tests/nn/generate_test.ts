@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { attach } from "../../lib/adapters/attach.ts";
 import { generate, type GenerateOptions } from "../../lib/nn/generate.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
@@ -22,12 +23,19 @@ Deno.test("generate() with a repetition penalty gives transformers' text", async
 Deno.test("generate() gives the same ids with cached keys as from the whole text each time", async () => {
   using base = await model();
   const options = { repetitionPenalty: 2, stop: [] };
-  const whole = [...PROMPT];
-  for (let made = 0; made < 12; made++) {
-    whole.push(...await Array.fromAsync(generate(base, whole, { ...options, maxNewTokens: 1 })));
+  const plain = await Array.fromAsync(generate(base, PROMPT, { ...options, maxNewTokens: 12 }));
+  for (const adapted of [false, true]) {
+    using _adapter = adapted
+      ? await attach(base, { method: "olora", subtract: false, rank: 4, targets: "all-linear" })
+      : undefined;
+    const whole = [...PROMPT];
+    for (let made = 0; made < 12; made++) {
+      whole.push(...await Array.fromAsync(generate(base, whole, { ...options, maxNewTokens: 1 })));
+    }
+    const cached = await Array.fromAsync(generate(base, PROMPT, { ...options, maxNewTokens: 12 }));
+    assertEquals(cached, whole.slice(PROMPT.length));
+    assertEquals(cached.join() === plain.join(), !adapted);
   }
-  const cached = await Array.fromAsync(generate(base, PROMPT, { ...options, maxNewTokens: 12 }));
-  assertEquals(cached, whole.slice(PROMPT.length));
 });
 
 Deno.test("generate() draws tokens as often as the softmax at its temperature says, and within its cuts", async () => {

@@ -56,7 +56,7 @@ trained = nats(model, ids)
 model.save_pretrained(out + "/kept")
 model.save_pretrained(out + "/converted", path_initial_model_for_weight_conversion=out + "/start")
 with safe_open(out + "/converted/adapter_model.safetensors", "pt") as file:
-    found["converted"] = {"head": any("lm_head" in key for key in file.keys())}
+    found["converted"] = {"head": any("lm_head" in key for key in file.keys()), "trained": trained}
 
 model = get_peft_model(base(llama), config(rank_pattern={"q_proj": 2}, use_rslora=True))
 model.save_pretrained(out + "/rs-own")
@@ -70,6 +70,12 @@ found["conv1d"] = error(lambda: nats(get_peft_model(base(task["gpt2"]), config(t
 model = get_peft_model(base(llama), config(r=64, lora_alpha=64, target_modules=["k_proj"]))
 layer = model.base_model.model.model.layers[0].self_attn.k_proj
 found["rank"] = {"declared": layer.r["default"], "rows": layer.lora_A["default"].weight.shape[0]}
+
+plain = base(llama)
+with torch.no_grad():
+    plain.model.layers[0].self_attn.q_proj.weight[3] = 0
+layer = get_peft_model(plain, config(True, use_dora=True)).base_model.model.model.layers[0].self_attn.q_proj
+found["direction"] = layer(torch.ones(1, layer.in_features))[0].isnan().nonzero().flatten().tolist()
 
 torch.manual_seed(1)
 model = get_peft_model(base(llama), config("pissa_niter_16"))

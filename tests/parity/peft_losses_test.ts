@@ -27,10 +27,11 @@ interface Losses {
   unloaded: number;
   second: number;
   bfloat16: number;
-  converted: { head: boolean };
+  converted: { head: boolean; trained: number[][] };
   patterns: string;
   conv1d: string;
   rank: { declared: number; rows: number };
+  direction: number[];
   reloaded: number;
 }
 
@@ -100,13 +101,16 @@ Deno.test({
       assertEquals(await score(half, ids), before);
     });
 
-    await t.step("conversion drops modules_to_save: readPeftAdapter() names them", async () => {
+    await t.step("conversion drops modules_to_save: toPlainLora() keeps them", async () => {
       assertEquals(peft.converted.head, false);
-      await assertRejects(
-        () => readPeftAdapter(`${folder}/kept`),
-        RangeError,
-        'found modules_to_save ["lm_head"]',
-      );
+      using adapter = await loadAdapter(model, `${folder}/kept`);
+      await saveAdapter(adapter, `${folder}/kept-again`);
+      const start = (await readPeftAdapter(`${folder}/kept-again/start`)).factors;
+      const plain = toPlainLora(await readPeftAdapter(`${folder}/kept-again`), start);
+      await writePeftAdapter(`${folder}/kept-plain`, plain);
+      using _plain = await loadAdapter(model, `${folder}/kept-plain`);
+      const { trained } = peft.converted;
+      (await score(model, ids)).forEach((row, i) => expectClose(row, trained[i], 3e-4, `row ${i}`));
     });
 
     await t.step("rslora with patterns is not converted: toPlainLora()", async () => {
@@ -138,6 +142,23 @@ Deno.test({
         () => attach(model, { method: "olora", rank: 64, targets: ["k_proj"] }),
         RangeError,
         "expected rank <= min(out, in) = 12",
+      );
+    });
+
+    await t.step("a row of zeros has no direction: attach() of dora", async () => {
+      assertEquals(peft.direction, [3]);
+      using other = await load(llama);
+      const weight = other.weights.get("model.layers.0.self_attn.q_proj.weight")!;
+      const [, width] = weight.shape;
+      other.gpu.write(weight, (await other.gpu.read(weight)).fill(0, 3 * width, 4 * width));
+      const before = await score(other, ids);
+      using adapter = await attach(other, { ...OLORA, method: "dora" });
+      assertEquals(await score(other, ids), before);
+      await train(adapter);
+      assert(
+        (await score(other, ids)).every((row, i) =>
+          row.every((nats, t) => nats > 0 && nats !== before[i][t])
+        ),
       );
     });
 

@@ -64,6 +64,33 @@ const MADE: Record<
   "lora from a Gaussian": { config: { r: 4, init_lora_weights: "gaussian" }, steps: 4 },
   "lora from orthogonal factors": { config: { r: 4, init_lora_weights: "orthogonal" }, steps: 4 },
   "rslora": { config: { r: 4, use_rslora: true, target_modules: "all-linear" }, steps: 4 },
+  "dora, untrained": { config: { r: 4, use_dora: true } },
+  "dora, trained, on all linear layers": {
+    config: { r: 4, lora_alpha: 6, target_modules: "all-linear", use_dora: true, lora_dropout: 0.1 },
+    steps: 4,
+  },
+  "dora from a Gaussian with rslora's scale and patterns": {
+    config: {
+      r: 4,
+      use_dora: true,
+      use_rslora: true,
+      init_lora_weights: "gaussian",
+      rank_pattern: { q_proj: 2 },
+      alpha_pattern: { v_proj: 3 },
+    },
+    steps: 4,
+  },
+  "dora in float16": { config: { r: 4, use_dora: true }, steps: 4, dtype: "float16" },
+  "dora on opt": {
+    model: "opt",
+    config: { r: 2, target_modules: ["q_proj", "out_proj", "fc1", "fc2"], use_dora: true },
+    steps: 4,
+  },
+  "dora on gpt2": {
+    model: "gpt2",
+    config: { r: 2, target_modules: ["c_attn", "c_proj"], use_dora: true },
+    steps: 4,
+  },
   "olora, untrained": { config: { r: 4, target_modules: "all-linear", init_lora_weights: "olora" } },
   "olora, trained": {
     config: { r: 4, lora_alpha: 6, target_modules: "all-linear", init_lora_weights: "olora" },
@@ -92,6 +119,79 @@ const MADE: Record<
   },
   "pissa by iterations": { config: { r: 3, init_lora_weights: "pissa_niter_16" }, steps: 4, start: true },
   "pissa, converted": { config: { r: 3, init_lora_weights: "pissa" }, steps: 4, converted: true },
+  "all biases, on opt": {
+    model: "opt",
+    config: { r: 2, target_modules: ["q_proj", "fc1"], bias: "all" },
+    steps: 4,
+  },
+  "biases of adapted layers, on gpt2": {
+    model: "gpt2",
+    config: { r: 2, target_modules: ["c_attn"], bias: "lora_only" },
+    steps: 4,
+  },
+  "all biases, on qwen2 with dora": {
+    model: "qwen2",
+    config: { r: 2, target_modules: ["q_proj", "o_proj"], bias: "all", use_dora: true },
+    steps: 4,
+  },
+  "a bias of B, on qwen2": {
+    model: "qwen2",
+    config: { r: 2, lora_alpha: 6, target_modules: ["q_proj", "o_proj"], lora_bias: true },
+    steps: 4,
+  },
+  "a bias of B, on gpt2": {
+    model: "gpt2",
+    config: { r: 2, lora_alpha: 6, target_modules: ["c_attn"], lora_bias: true },
+    steps: 4,
+  },
+  "modules saved": {
+    config: { r: 2, modules_to_save: ["lm_head", "norm", "input_layernorm", "o_proj"] },
+    steps: 4,
+  },
+  "modules saved, and olora": {
+    config: { r: 2, modules_to_save: ["lm_head"], init_lora_weights: "olora" },
+    steps: 4,
+  },
+  "modules saved, on opt": {
+    model: "opt",
+    config: { r: 2, modules_to_save: ["fc1", "final_layer_norm", "embed_positions"] },
+    steps: 4,
+  },
+  "modules saved, on gpt2": {
+    model: "gpt2",
+    config: { r: 2, target_modules: ["c_attn"], modules_to_save: ["c_fc", "wpe", "ln_f"] },
+    steps: 4,
+  },
+  "a tied embedding saved": {
+    model: "llama_tied",
+    config: { r: 2, modules_to_save: ["embed_tokens"] },
+    steps: 4,
+  },
+  "a tied head saved": { model: "llama_tied", config: { r: 2, modules_to_save: ["lm_head"] }, steps: 4 },
+  "a tied embedding and head saved": {
+    model: "gemma",
+    config: { r: 2, modules_to_save: ["embed_tokens", "lm_head", "norm"] },
+    steps: 4,
+  },
+  "an embedding that stays tied": {
+    model: "llama_tied",
+    config: { r: 2, modules_to_save: ["embed_tokens"], ensure_weight_tying: true },
+    steps: 4,
+  },
+  "tokens of a tied embedding": {
+    model: "llama_tied",
+    config: { r: 2, trainable_token_indices: [5, 1, 9] },
+    steps: 4,
+  },
+  "tokens of embedding and head": {
+    config: { r: 2, trainable_token_indices: { embed_tokens: [5, 1], lm_head: [2, 9, 40] } },
+    steps: 4,
+  },
+  "tokens of a tied embedding, by name": {
+    model: "gpt2",
+    config: { r: 2, target_modules: ["c_attn"], trainable_token_indices: { wte: [5, 1, 9] } },
+    steps: 4,
+  },
   "mistral": {
     model: "mistral",
     config: { r: 2, target_modules: "all-linear", init_lora_weights: "olora" },
@@ -135,7 +235,8 @@ function furthest(x: readonly Float32Array[], y: readonly Float32Array[]): numbe
 }
 
 Deno.test({
-  name: "loadAdapter() gives PEFT's likelihoods for the adapters that PEFT writes",
+  name:
+    "loadAdapter() gives PEFT's likelihoods for the adapters that PEFT writes, and PEFT its own for them saved again",
   ignore: python.ignore,
   fn: (t) =>
     inFolder(async (folder) => {
@@ -151,19 +252,30 @@ Deno.test({
         })),
       });
       const gpu = await testDevice();
-      for (const [name, { steps = 0 }] of Object.entries(MADE)) {
+      const saved: PeftRead[] = [];
+      for (const [name, { steps = 0, config }] of Object.entries(MADE)) {
         await t.step(name, async () => {
           using model = await loadModel(base(name), { gpu });
           const before = await score(model, ids);
           const bytes = gpu.liveBytes;
           {
-            using _adapter = await loadAdapter(model, out(name));
+            using adapter = await loadAdapter(model, out(name));
             const found = await score(model, ids);
             found.forEach((row, i) => expectClose(row, write[name][i], BOUND, `row ${i}`));
             const moved = furthest(found, before);
             assert(steps ? moved > 1e-2 : moved < BOUND, `moved by ${moved} nats`);
+            if (typeof config.init_lora_weights !== "string") {
+              await saveAdapter(adapter, `${out(name)}-again`);
+              saved.push({ name, base: base(name), adapter: `${out(name)}-again` });
+            }
           }
           if (gpu.liveBytes !== bytes) throw new Error(`${gpu.liveBytes - bytes} bytes left`);
+        });
+      }
+      const { read } = await askPeft(python.path, { ids, read: saved });
+      for (const { name } of saved) {
+        await t.step(`${name}, saved again`, () => {
+          read[name].forEach((row, i) => expectClose(row, write[name][i], BOUND, `row ${i}`));
         });
       }
     }),
@@ -189,6 +301,11 @@ const OURS: Record<string, { options: AttachOptions; to?: "lora" | "residual" | 
   "full": { options: { method: "full" }, to: "merged" },
   "olora by pivots": { options: { method: "olora", rank: 4, basis: "pivoted" } },
   "olora in chosen layers": { options: { method: "olora", rank: 4, targets: ".*\\.1\\..*(q|up)_proj" } },
+  "dora": { options: { method: "dora", rank: 4, alpha: 6, dropout: 0.1 } },
+  "dora with patterns": {
+    options: { method: "dora", rank: 4, rankPattern: { q_proj: 2 }, alphaPattern: { "layers.1.*": 7 } },
+  },
+  "dora, merged": { options: { method: "dora", rank: 4, targets: "all-linear" }, to: "merged" },
   "pissa": { options: { method: "pissa", rank: 3, alpha: 5 } },
   "pissa as lora": { options: { method: "pissa", rank: 3, alpha: 5 }, to: "lora" },
   "pissa as residual": { options: { method: "pissa", rank: 3, alpha: 5 }, to: "residual" },

@@ -10,6 +10,7 @@ import {
   referenceModel,
   referenceStart,
   runs,
+  variants,
 } from "../helpers/fixtures.ts";
 
 /**
@@ -22,7 +23,9 @@ const TOLERANCE = 1e4 * Number.EPSILON;
 function trainable(run: FixtureRun, weights: Weights, adapters: Adapters): Record<string, Float64Array> {
   if (run.config.method === "full") return weights;
   const arrays: Record<string, Float64Array> = {};
-  for (const [name, { a, b }] of Object.entries(adapters)) {
+  for (const [name, adapter] of Object.entries(adapters)) {
+    const { a, b } = adapter;
+    if ("magnitude" in adapter) arrays[`${name}.lora_magnitude`] = adapter.magnitude;
     if (run.config.freeze !== "A") arrays[`${name}.lora_A`] = a;
     if (run.config.freeze !== "B") arrays[`${name}.lora_B`] = b;
   }
@@ -89,6 +92,7 @@ const models: Record<FixtureModel, string[]> = {
     "full",
     "lora_decay_clip_cosine",
     "olora_accumulate",
+    "dora",
   ],
   llama_untied: ["lora_all", "olora", "full"],
   stories260k: ["lora_all", "olora_half", "full"],
@@ -101,7 +105,7 @@ for (const [model, names] of Object.entries(models) as [FixtureModel, string[]][
       name: `decoder() trained with adamw() gives PEFT's and PyTorch's losses: ${name} on ${model}`,
       ignore: folder === undefined,
       async fn() {
-        const run = (await runs(model))[name];
+        const run = { ...await runs(model), ...await variants() }[name];
         const { losses, gradientNorms, after, trained } = await train(model, folder!, run);
         assertEquals(trained, run.trainable);
         const expected = [...run.losses, run.after];

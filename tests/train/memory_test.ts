@@ -14,6 +14,7 @@ const SHARE = 0.02;
 const CASES = [
   ["llama_tied", { method: "olora", rank: 8 }],
   ["llama_untied", { method: "lora", rank: 4, targets: "all-linear", dropout: 0.1 }],
+  ["llama_untied", { method: "dora", rank: 4, targets: "all-linear" }],
   ["llama_tied", { method: "full" }],
   ["qwen2", { method: "olora", rank: 4 }],
   ["qwen3", { method: "olora", rank: 4, targets: "all-linear" }],

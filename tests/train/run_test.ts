@@ -1,4 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { Adapter } from "../../lib/adapters/adapter.ts";
+import { attach } from "../../lib/adapters/attach.ts";
+import { saveAdapter } from "../../lib/adapters/save.ts";
+import { hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
+import { loadModel } from "../../lib/nn/model.ts";
 import { trainRun } from "../../lib/train/run.ts";
 import type { RunConfig } from "../../lib/train/run_config.ts";
 import type { RunEvent } from "../../lib/train/run_event.ts";
@@ -19,6 +24,7 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
     weightDecay: 0.1,
     clip: 1,
   },
+  "dora with dropout": { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 },
   "full with accumulation": { method: "full", accumulate: 2 },
 };
 
@@ -106,6 +112,30 @@ Deno.test("trainRun() stopped where it is evaluated, and again at once, gives th
     assertEquals(found, expected, file);
   }
   await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("trainRun() goes on from all that a PEFT folder trains: factors, and weights whole", async () => {
+  const gpu = await testDevice();
+  const init = await Deno.makeTempDir();
+  using model = await loadModel(MODEL, { gpu });
+  const { shape } = model.weights.get("model.norm.weight")!;
+  const norm = hostTensor(shape, Array.from({ length: shape[0] }, (_, i) => 1 + i / 8));
+  {
+    using adapter = await attach(model, { method: "lora", weights: new Map([["model.norm.weight", norm]]) });
+    await saveAdapter(adapter, init);
+  }
+  let start: Float32Array | undefined;
+  const config = { model: MODEL, data: DATA, method: "lora", init, steps: 1 };
+  const control = {
+    gpu,
+    stopped: () => false,
+    onAttached: async (adapter: Adapter) => {
+      start = await gpu.read(adapter.weight("model.norm.weight")!.value);
+    },
+  };
+  await Array.fromAsync(trainRun(config, control));
+  assertEquals(start, toFloat32(norm));
+  await Deno.remove(init, { recursive: true });
 });
 
 Deno.test("trainRun() refuses the checkpoint of another run", async () => {

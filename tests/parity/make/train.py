@@ -51,11 +51,12 @@ RUNS = {
 }
 
 
-def attach(model, name, seed):
-    """Puts the adapter of INITS[name] on `model`, its factors rounded to float32."""
+def attach(model, name, seed, **more):
+    """Puts the adapter of INITS[name] on `model`, its factors rounded to float32; `more` goes to LoraConfig."""
     method, alpha, targets = (INITS[name][key] for key in ["method", "alpha", "targets"])
     torch.manual_seed(seed)
-    model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=alpha, target_modules=targets, lora_dropout=0.0))
+    config = LoraConfig(r=RANK, lora_alpha=alpha, target_modules=targets, lora_dropout=0.0, **more)
+    model = get_peft_model(model, config)
     with torch.no_grad():
         for layer in model.modules():
             if isinstance(layer, LoraLayer):

@@ -1,5 +1,5 @@
-"""Twenty training steps of OLoRA's neighbours by PEFT in float64: rslora and lora+ from the start of lora_all, pissa from
-its own, all on llama_tied. Writes llama_tied/variants.json (as runs.json of train.py) and llama_tied/init/pissa.
+"""Twenty training steps of OLoRA's neighbours by PEFT in float64: rslora, lora+ and dora from the start of lora_all, pissa
+from its own, all on llama_tied. Writes llama_tied/variants.json (as runs.json of train.py) and llama_tied/init/pissa.
 
 PiSSA. PEFT's pissa_init accepts float32 and narrower weights only, so the start is made here, by its rule: U S V = svd(W)
 in float64, S_r / s, A0 = sqrt(S_r) V_r, B0 = U_r sqrt(S_r), both rounded to float32, base W - s B0 A0 in float64. The
@@ -56,6 +56,10 @@ def rslora(model, name, seed):
     return model
 
 
+def dora(model, name, seed):
+    return attach(model, name, seed, use_dora=True)
+
+
 def plus(model, rate):
     return create_loraplus_optimizer(model, torch.optim.AdamW, lr=rate, loraplus_lr_ratio=RATIO, weight_decay=0.0)
 
@@ -68,6 +72,7 @@ def main():
     runs = {
         "rslora": run(FOLDER, batches, "lora_all", 5e-3, start=rslora),
         "lora+": run(FOLDER, batches, "lora_all", 1e-3, make_optimizer=plus),
+        "dora": run(FOLDER, batches, "lora_all", 5e-3, start=dora),
         "pissa": run(FOLDER, batches, "pissa", 1e-3, start=pissa),
     }
     for name, made in runs.items():
