@@ -22,8 +22,8 @@ export interface CountedRow {
  * question do: the tokens that all of them share before the first that counts are run once, and logits are computed where a
  * token counts and nowhere else. By rounding the same as {@linkcode score} of each row by itself.
  *
- * Own construction: groups that share about as much are run together; what each has beyond the least of them is run for each
- * row. Keys and values of the shared part are handed to the rows by a gather.
+ * Own construction: groups of like length are run together; what a group shares beyond the least that one of them does is run
+ * for each row. Keys and values of the shared part are handed to the rows by a gather.
  *
  * @param groups Rows of each group, none longer than the model's context + 1.
  * @param options `batchTokens` is 1024 by default.
@@ -40,13 +40,14 @@ export async function scoreContinuations(
   const out = groups.map((rows) => rows.map(() => 0));
   const order = groups.map((rows, place) => ({ rows, place }))
     .filter(({ rows }) => rows.some(({ mask }) => mask.includes(true, 1)))
-    .map((group) => ({ ...group, shared: sharedTokens(group.rows) }))
-    .sort((x, y) => y.shared - x.shared);
+    .map((group) => ({ ...group, shared: sharedTokens(group.rows), longest: longestOf(group.rows) }))
+    .sort((x, y) => y.longest - x.longest);
   for (const { rows } of order) for (const row of rows) check(model, row);
   let done = groups.length - order.length;
   while (order.length) {
     const batch = order.splice(0, fitting(order, batchTokens));
-    const sums = await run(model, batch.map(({ rows }) => rows), batch.at(-1)!.shared, changes);
+    const shared = Math.min(...batch.map(({ shared }) => shared));
+    const sums = await run(model, batch.map(({ rows }) => rows), shared, changes);
     for (const { rows, place } of batch) out[place] = sums.splice(0, rows.length);
     onProgress?.(done += batch.length);
   }
@@ -64,18 +65,22 @@ function sharedTokens(rows: readonly CountedRow[]): number {
   return Math.max(0, n - 1);
 }
 
-/** How many of the first groups, which share the most, make a batch of `batchTokens`; at least one. */
+/** How many of the first groups make a batch of `batchTokens`, of which the first has the longest row; at least one. */
 function fitting(
-  groups: readonly { rows: readonly CountedRow[]; shared: number }[],
+  groups: readonly { rows: readonly CountedRow[]; shared: number; longest: number }[],
   batchTokens: number,
 ): number {
-  let [rows, longest] = [0, 0];
+  let [rows, shared] = [0, Infinity];
   const excess = groups.findIndex((group, i) => {
     rows += group.rows.length;
-    longest = Math.max(longest, ...group.rows.map(({ ids }) => ids.length));
-    return Math.max(rows * (longest - 1 - group.shared), (i + 1) * group.shared) > batchTokens;
+    shared = Math.min(shared, group.shared);
+    return Math.max((i + 1) * shared, rows * (groups[0].longest - 1 - shared)) > batchTokens;
   });
   return excess < 0 ? groups.length : Math.max(1, excess);
+}
+
+function longestOf(rows: readonly CountedRow[]): number {
+  return Math.max(...rows.map(({ ids }) => ids.length));
 }
 
 /** Sums of the rows of `groups`, all of whose first `shared` tokens are the same within a group. */
@@ -87,7 +92,7 @@ async function run(
 ): Promise<number[]> {
   const { gpu } = model;
   const rows = groups.flat();
-  const t = Math.max(...rows.map(({ ids }) => ids.length)) - 1 - shared;
+  const t = longestOf(rows) - 1 - shared;
   const beginnings = new Map<string, { place: number; ids: readonly number[] }>();
   const beginningOf = groups.flatMap((group) => {
     const ids = group[0].ids.slice(0, shared);
