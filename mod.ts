@@ -28,7 +28,7 @@ export type { PeftTargets } from "./lib/io/peft_targets.ts";
 export { readPeftAdapter, writePeftAdapter } from "./lib/io/peft.ts";
 export { loadModel, type LoadOptions, Model } from "./lib/nn/model.ts";
 export type { Branch, Changes, DecoderWeights, Layer } from "./lib/nn/decoder.ts";
-export type { Variable } from "./lib/autograd/tape.ts";
+export { constant, type InputUse, parameter, type Rule, Tape, type Variable } from "./lib/autograd/tape.ts";
 export type { LinearAttributes } from "./lib/autograd/linear.ts";
 export { Parameters } from "./lib/autograd/parameters.ts";
 export type { AdamwSettings } from "./lib/ops/adamw.ts";
@@ -58,9 +58,17 @@ export { combine } from "./lib/adapters/combine.ts";
 export { residualModel, toPlainLora } from "./lib/adapters/convert.ts";
 export { type Batch, batches, batchesInOrder, type BatchOptions } from "./lib/datasets/batches.ts";
 export { type Dataset, type DatasetOptions, loadDataset } from "./lib/datasets/load.ts";
-export { loadMultipleChoice, type MultipleChoiceItem } from "./lib/datasets/multiple_choice.ts";
 export {
+  loadMultipleChoice,
+  type MultipleChoiceItem,
+  type MultipleChoiceOptions,
+} from "./lib/datasets/multiple_choice.ts";
+export type { HarnessTask } from "./lib/datasets/harness_tasks.ts";
+export {
+  choiceLogLikelihoods,
+  type ChoiceOptions,
   type ChoiceScore,
+  choiceScore,
   type Divergence,
   type EvaluateOptions,
   type Loss,

@@ -3,8 +3,16 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
 
+/** Keys and values of the tokens before those that are run; the decoder adds to `length` when all layers have been. */
+export interface Past {
+  /** Tokens held of each text. */
+  length: number;
+  /** Takes the new rows of a layer and gives all of its rows, `[b (length + t), width]`. */
+  extend(layer: number, k: Variable, v: Variable): [Variable, Variable];
+}
+
 /** Rotated keys and values of the tokens of one text, so that each new token costs one row; no gradients. */
-export class KeyValueCache implements Disposable {
+export class KeyValueCache implements Past, Disposable {
   /** Tokens held. */
   length = 0;
   /** Most tokens that fit. */

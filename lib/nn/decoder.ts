@@ -23,7 +23,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { FAMILIES, type Family } from "../io/families.ts";
 import type { DecoderConfig } from "../io/model_config.ts";
 import { embeddingName, HEAD, headName } from "../io/weights.ts";
-import type { KeyValueCache } from "./cache.ts";
+import type { Past } from "./cache.ts";
 
 /** A decoder's frozen weights on the device. */
 export interface DecoderWeights {
@@ -76,7 +76,7 @@ export interface DecoderInput {
   /** Where positions are learned: the row of each token's, u32 `[b t]`, and the rows sorted as `plan` has the ids. */
   readonly positions?: { readonly ids: Tensor; readonly plan?: EmbeddingPlan };
   /** Keys and values of the tokens before; then `ids` continue them. */
-  readonly cache?: KeyValueCache;
+  readonly cache?: Past;
   /** Keeps only what goes from layer to layer, and makes the rest again in the backward pass. */
   readonly recompute?: boolean;
 }

@@ -91,12 +91,13 @@ export function divergence(tape: Tape, model: Model, batch: DeviceBatch, changes
 
 /** Runs the decoder; its last hidden states, and the head as f32. */
 function run(tape: Tape, model: Model, batch: DecoderInput, changes?: Changes) {
-  const hidden = decode(tape, model, batch, changes);
+  return { hidden: decode(tape, model, batch, changes), head: widenedHead(model, changes) };
+}
+
+/** The head as f32. */
+export function widenedHead(model: Model, changes?: Changes): Variable {
   const head = headWeight(model, changes);
-  return {
-    hidden,
-    head: head.value.dtype === "f32" ? head : constant(effectiveWeight(model.gpu, head.value)),
-  };
+  return head.value.dtype === "f32" ? head : constant(effectiveWeight(model.gpu, head.value));
 }
 
 /** Options of `score`. */

@@ -1,6 +1,5 @@
 import { Tape } from "../autograd/tape.ts";
-import { collate } from "../datasets/batches.ts";
-import type { MultipleChoiceItem } from "../datasets/multiple_choice.ts";
+import { bestChoice, type MultipleChoiceItem } from "../datasets/multiple_choice.ts";
 import type { Changes } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -11,6 +10,7 @@ import {
   type TokenBatch,
   uploadBatch,
 } from "../nn/score.ts";
+import { scoreContinuations } from "../nn/score_continuations.ts";
 import { sumInto } from "../ops/sum.ts";
 
 /** A mean loss and what it is the mean of. */
@@ -115,52 +115,74 @@ export interface ChoiceScore {
   readonly accuracy: number;
   /** The same with log-likelihoods divided by the choices' bytes. */
   readonly normalized: number;
+  /** The same with log-likelihoods divided by the choices' characters. */
+  readonly perCharacter: number;
+  /** Standard errors of the three as means over items drawn at random; NaN of a single item. */
+  readonly standardErrors: Readonly<Record<"accuracy" | "normalized" | "perCharacter", number>>;
   /** Items. */
   readonly items: number;
+}
+
+/** Options of evaluations by multiple choice. */
+export interface ChoiceOptions extends EvaluateOptions {
+  /** Most tokens in one batch, padding included. Default 1024. */
+  batchTokens?: number;
+  /** Called with the items done. */
+  onProgress?: (done: number) => void;
 }
 
 /**
  * Multiple choice by log-likelihood: the choice whose tokens are likeliest after the question.
  *
- * Source: Brown et al. 2020, arXiv:2005.14165, §2.4; the same two scores as `acc` and `acc_norm` of EleutherAI's
- * evaluation harness. Equal scores count for the first choice.
+ * Source: Brown et al. 2020, arXiv:2005.14165, §2.4. The three scores are `acc`, `acc_bytes` and `acc_norm` of EleutherAI's
+ * lm-evaluation-harness, the errors its `stderr`. Equal scores count for the first choice.
  */
 export async function multipleChoice(
   model: Model,
   items: readonly MultipleChoiceItem[],
-  options: EvaluateOptions & { batchRows?: number } = {},
+  options: ChoiceOptions = {},
 ): Promise<ChoiceScore> {
-  const { batchRows = 64 } = options;
-  const changes = changesOf(model, options);
-  const rows = items.flatMap(({ choices }) => choices);
-  const scores: number[] = [];
-  for (let first = 0; first < rows.length; first += batchRows) {
-    const batch = collate(rows.slice(first, first + batchRows));
-    const { gpu } = model;
-    const nll = gpu.scope(() => {
-      const tape = new Tape(gpu, { gradients: false });
-      return tape.keep(
-        negativeLogLikelihood(tape, model, uploadBatch(model, batch), changes ? { changes } : {}),
-      );
-    });
-    const values = await gpu.read(nll);
-    nll.dispose();
-    const [b, t] = batch.shape;
-    for (let i = 0; i < b; i++) {
-      scores.push(-values.subarray(i * t, (i + 1) * t).reduce((sum, x) => sum + x, 0));
-    }
-  }
-  let plain = 0;
-  let normalized = 0;
-  let first = 0;
-  for (const { answer, choices, bytes } of items) {
-    const own = scores.slice(first, first += choices.length);
-    plain += Number(best(own) === answer);
-    normalized += Number(best(own.map((score, i) => score / bytes[i])) === answer);
-  }
-  return { accuracy: plain / items.length, normalized: normalized / items.length, items: items.length };
+  return choiceScore(items, await choiceLogLikelihoods(model, items, options));
 }
 
-function best(scores: readonly number[]): number {
-  return scores.reduce((top, score, i) => score > scores[top] ? i : top, 0);
+/**
+ * Log-likelihood of each choice of each item, nats, all its tokens together; what the choices of an item have in common is
+ * run once. A sequence that is longer than the model's context loses its first tokens.
+ */
+export async function choiceLogLikelihoods(
+  model: Model,
+  items: readonly MultipleChoiceItem[],
+  options: ChoiceOptions = {},
+): Promise<number[][]> {
+  const limit = model.config.context + 1;
+  const cut = items.map(({ choices }) =>
+    choices.map(({ ids, mask }) => ({ ids: ids.slice(-limit), mask: mask.slice(-limit) }))
+  );
+  const nats = await scoreContinuations(model, cut, options);
+  return nats.map((row) => row.map((x) => -x));
+}
+
+/** What log-likelihoods of the items' choices ({@linkcode choiceLogLikelihoods}) come to. */
+export function choiceScore(
+  items: readonly MultipleChoiceItem[],
+  logLikelihoods: readonly (readonly number[])[],
+): ChoiceScore {
+  const n = items.length;
+  const share = (lengths: (item: MultipleChoiceItem) => readonly number[] | undefined) =>
+    items.filter((item, i) => bestChoice(logLikelihoods[i], lengths(item)) === item.answer).length / n;
+  const shares = {
+    accuracy: share(() => undefined),
+    normalized: share(({ bytes }) => bytes),
+    perCharacter: share(({ characters }) => characters),
+  };
+  const error = (p: number) => n > 1 ? Math.sqrt(p * (1 - p) / (n - 1)) : NaN;
+  return {
+    ...shares,
+    standardErrors: {
+      accuracy: error(shares.accuracy),
+      normalized: error(shares.normalized),
+      perCharacter: error(shares.perCharacter),
+    },
+    items: n,
+  };
 }

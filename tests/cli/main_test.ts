@@ -45,6 +45,13 @@ Deno.test("olora exits with 1 and one line that says what was wrong", async () =
       'error: Cannot adapt "(q": expected a regular expression',
     ],
     [["tasks", "--model", "tiny", "--tasks", "nosuch"], "tasks/nosuch.jsonl"],
+    [
+      ["tasks", "--model", "tiny", "--tasks", "nosuch=a.jsonl"],
+      "found task nosuch, expected one of arc_challenge",
+    ],
+    [["tasks", "--model", "tiny", "--tasks", "piqa=a.jsonl,piqa=b.jsonl"], "expected each task of one file"],
+    [["tasks", "--model", "tiny", "--tasks", "tiny-piqa", "--shots-from", "a,b"], "found 2 files"],
+    [["tasks", "--model", "tiny", "--tasks", "tiny-piqa", "--shots", "-1"], "expected a whole number >= 0"],
     [["eval", "--model", MODEL, "--ids", "tests"], "error: Cannot use tests: Is a directory"],
     [["sweep", "no.json"], "no.json"],
     [["generate", "--model", "tiny", "--prompt", "The", "--top-p", "2"], "with topP 2"],
@@ -166,6 +173,21 @@ Deno.test("olora tasks scores the kit's sets and files alike", async () => {
   const [named, file] = Object.values(JSON.parse(stdout).tasks) as { items: number }[];
   assertEquals(named, file);
   assertEquals(named.items, 6);
+});
+
+Deno.test("olora tasks asks a file's rows in the form of a task, with shots", async () => {
+  const folder = await Deno.makeTempDir();
+  const rows = [..."abc"].map((goal) => ({ goal, sol1: "red", sol2: "blue", label: 0 }));
+  await Deno.writeTextFile(`${folder}/own.jsonl`, rows.map((row) => JSON.stringify(row)).join("\n"));
+  const words = ["tasks", "--model", "tiny", "--tasks", `piqa=${folder}/own.jsonl`, "--shots", "2"];
+  const { code, stdout, stderr } = await run(...words);
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout, /task +accuracy +per byte +items +± +acc_norm +±/);
+  assertMatch(stdout, /piqa( +[01]\.\d{3}){2} +3( +[01]\.\d{3}){3}/);
+  const { code: failed, stderr: reason } = await run(...words.slice(0, -1), "3");
+  assertEquals(failed, 1);
+  assertStringIncludes(reason, "error: Cannot take 3 shots from");
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("olora inspect and devices say what they found", async () => {

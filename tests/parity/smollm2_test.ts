@@ -11,6 +11,7 @@ import { Trainer } from "../../lib/train/train.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { readFixture } from "../helpers/fixtures.ts";
+import { smollm2 } from "../helpers/smollm2.ts";
 
 interface Fixture {
   /** First 16 digits of the sha256 of every weight in f32. */
@@ -25,14 +26,7 @@ interface Fixture {
   };
 }
 
-/** Where `make/smollm2.py` says to put it. */
-const path = decodeURIComponent(
-  new URL("../../out/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", import.meta.url).pathname,
-);
-const ignore = Deno.env.get("CI") !== "true" && !await Deno.stat(path).then(() => true, () => false);
-if (ignore) {
-  console.error("left out: the tests of SmolLM2-135M: no out/smollm2 (see tests/parity/make/smollm2.py)");
-}
+const { path, ignore } = await smollm2();
 
 /** Nats of a token in float32 through 30 layers, against float64. */
 const TOLERANCE = 4e-4;

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
 import { Rng } from "../../lib/core/rng.ts";
 import { loadModel } from "../../lib/nn/model.ts";
@@ -7,7 +7,13 @@ import { klDivergence } from "../../lib/reference/kl_divergence.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
 import { generate } from "../../lib/nn/generate.ts";
 import { score } from "../../lib/nn/score.ts";
-import { meanDivergence, meanLoss, multipleChoice } from "../../lib/train/evaluate.ts";
+import {
+  choiceLogLikelihoods,
+  choiceScore,
+  meanDivergence,
+  meanLoss,
+  multipleChoice,
+} from "../../lib/train/evaluate.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { modelFolder, referenceModel } from "../helpers/fixtures.ts";
@@ -120,8 +126,32 @@ Deno.test("Looking at full fine-tuning leaves no gradient for its next update", 
   const choices = rows.map((ids) => ({ ids, mask: ids.map(() => true) }));
   await meanLoss(model, data);
   await meanDivergence(model, data);
-  await multipleChoice(model, [{ task: "t", answer: 0, choices, bytes: [T, T] }]);
+  await multipleChoice(model, [{ task: "t", answer: 0, choices, bytes: [T, T], characters: [T, T] }]);
   await score(model, rows);
   for await (const _ of generate(model, rows[0], { maxNewTokens: 2 }));
   assert((await gpu.read(adapter.parameters.gradient)).every((x) => x === 0));
+});
+
+Deno.test("choiceScore() counts by log-likelihood, per byte and per character, with standard errors", () => {
+  const item = (answer: number, bytes: number[], characters: number[]) => ({
+    ...{ task: "t", answer, bytes, characters },
+    choices: bytes.map(() => ({ ids: [1, 2], mask: [false, true] })),
+  });
+  const items = [item(0, [1, 4], [1, 2]), item(1, [1, 4], [1, 2]), item(1, [1, 4], [1, 2])];
+  const score = choiceScore(items, [[-2, -3], [-2, -3], [-2, -5]]);
+  assertEquals([score.accuracy, score.normalized, score.perCharacter, score.items], [1 / 3, 2 / 3, 1 / 3, 3]);
+  // √(p (1 − p) / (n − 1)) = 1/3 for a third or two of three.
+  for (const error of Object.values(score.standardErrors)) assertAlmostEquals(error, 1 / 3, 1e-15);
+  assertEquals(choiceScore(items.slice(0, 1), [[-2, -3]]).standardErrors.accuracy, NaN);
+});
+
+Deno.test("choiceLogLikelihoods() cuts the beginning off a sequence that is longer than the context", async () => {
+  const { context, vocabularySize } = model.config;
+  const long = Array.from({ length: context + 9 }, (_, i) => (7 * i + 3) % vocabularySize);
+  const last = (ids: number[]) => ({ ids, mask: ids.map((_, i) => i >= ids.length - 2) });
+  const choices = [last(long), last(long.slice(-context - 1)), last(long.slice(-context))];
+  const item = { task: "t", answer: 0, choices, bytes: [1, 1, 1], characters: [1, 1, 1] };
+  const [[cut, whole, shorter]] = await choiceLogLikelihoods(model, [item]);
+  assertEquals(cut, whole);
+  assert(Math.abs(cut - shorter) > 1e-4);
 });
