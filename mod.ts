@@ -27,8 +27,8 @@ export type { PeftAdapter, PeftConfig, PeftFactors, PeftRows } from "./lib/io/pe
 export type { PeftTargets } from "./lib/io/peft_targets.ts";
 export { readPeftAdapter, writePeftAdapter } from "./lib/io/peft.ts";
 export { loadModel, type LoadOptions, Model } from "./lib/nn/model.ts";
-export type { Branch, Changes, DecoderWeights } from "./lib/nn/decoder.ts";
-export type { Variable } from "./lib/autograd/tape.ts";
+export type { Branch, Changes, DecoderWeights, Layer } from "./lib/nn/decoder.ts";
+export { constant, type InputUse, parameter, type Rule, Tape, type Variable } from "./lib/autograd/tape.ts";
 export type { LinearAttributes } from "./lib/autograd/linear.ts";
 export { Parameters } from "./lib/autograd/parameters.ts";
 export type { AdamwSettings } from "./lib/ops/adamw.ts";
@@ -36,7 +36,12 @@ export type { TokenRow } from "./lib/datasets/encode.ts";
 export { type Permutations, permuteWeight, randomPermutations } from "./lib/nn/permute.ts";
 export { padded, score, type ScoreOptions, type TokenBatch } from "./lib/nn/score.ts";
 export { generate, type GenerateOptions } from "./lib/nn/generate.ts";
-export { Adapter, type AdapterBranch, type AdapterConfig } from "./lib/adapters/adapter.ts";
+export {
+  Adapter,
+  type AdapterBranch,
+  type AdapterConfig,
+  type AdapterLayer,
+} from "./lib/adapters/adapter.ts";
 export { attach, type AttachOptions } from "./lib/adapters/attach.ts";
 export type { Basis, MethodOptions } from "./lib/adapters/options.ts";
 export { methodNames } from "./lib/adapters/methods.ts";

@@ -1,7 +1,8 @@
-import { constant, type Variable } from "../autograd/tape.ts";
+import { dropoutRule } from "../autograd/rules.ts";
+import { constant, type Tape, type Variable } from "../autograd/tape.ts";
 import { Rng, threefry2x32 } from "../core/rng.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { Branch, Changes } from "../nn/decoder.ts";
+import type { Branch, Changes, Layer } from "../nn/decoder.ts";
 import type { Model } from "../nn/model.ts";
 import type { Parameters } from "../autograd/parameters.ts";
 import type { LowRank } from "../ops/effective_weight.ts";
@@ -56,6 +57,12 @@ export function changeOf({ scale, a, b, start, magnitude }: Branch): LowRank {
   };
 }
 
+/** A layer of another form. */
+export interface AdapterLayer {
+  /** y of x, of what dropout leaves of it, and of W. */
+  apply(tape: Tape, inputs: { x: Variable; dropped: Variable; w: Variable }): Variable;
+}
+
 /**
  * An adapter on a model: a set of branches beside linear layers, or of weights that are trained themselves ("full").
  * The model's own weights are never touched; detached, the model is its base bit for bit.
@@ -67,8 +74,10 @@ export class Adapter implements Changes, Disposable {
   readonly config: AdapterConfig;
   /** What is trained. */
   readonly parameters: Parameters;
-  /** Branches by module path. */
+  /** Branches by module path; none where the method's layers are of another form, or all is trained. */
   readonly branches: ReadonlyMap<string, AdapterBranch>;
+  /** Layers of another form by module path. */
+  readonly layers: ReadonlyMap<string, AdapterLayer>;
   /** Where the training loop stands, for dropout: step and part of the step; undefined outside of training. */
   training: readonly [step: number, part: number] | undefined;
   readonly #owned: readonly Tensor[];
@@ -80,12 +89,14 @@ export class Adapter implements Changes, Disposable {
     parameters: Parameters,
     branches: ReadonlyMap<string, AdapterBranch>,
     owned: readonly Tensor[],
+    layers: ReadonlyMap<string, AdapterLayer> = new Map(),
   ) {
     this.model = model;
     this.config = config;
     this.parameters = parameters;
     this.branches = branches;
     this.#owned = owned;
+    this.layers = layers;
   }
 
   /** s = α / r, or what the method makes of them, where no pattern says otherwise; 0 for "full". */
@@ -119,10 +130,27 @@ export class Adapter implements Changes, Disposable {
   branch(module: string): Branch | undefined {
     const branch = this.branches.get(module);
     if (!branch) return undefined;
-    const { dropout: p, seed } = this.config;
-    const dropout = this.training && p > 0 &&
-      { p, key: threefry2x32(new Rng(seed, `dropout ${module}`).key, [...this.training]) };
+    const dropout = this.#dropout(module);
     return { ...branch, ...(dropout && { dropout }) };
+  }
+
+  /** What is computed in place of the layer called `module`, with dropout while training. */
+  layer(module: string): Layer | undefined {
+    const layer = this.layers.get(module);
+    if (!layer) return undefined;
+    const dropout = this.#dropout(module);
+    return {
+      apply(tape, x, w) {
+        const dropped = dropout ? tape.apply(dropoutRule, [x], dropout)[0] : x;
+        return layer.apply(tape, { x, dropped, w });
+      },
+    };
+  }
+
+  #dropout(module: string): Branch["dropout"] {
+    const { dropout: p, seed } = this.config;
+    if (!this.training || p === 0) return undefined;
+    return { p, key: threefry2x32(new Rng(seed, `dropout ${module}`).key, [...this.training]) };
   }
 
   /** Restores what the method keeps while it trains: the orthonormality of B. Recorded after each update. */

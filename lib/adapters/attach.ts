@@ -10,6 +10,7 @@ import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { rowNorms } from "../ops/magnitude.ts";
 import { Parameters } from "../autograd/parameters.ts";
+import { attachLayers } from "./attach_layers.ts";
 import { Adapter, type AdapterBranch, type AdapterConfig } from "./adapter.ts";
 import type { Factors, Target } from "./method.ts";
 import { findMethod } from "./methods.ts";
@@ -52,6 +53,20 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   // Factors that are given may be of any rank: a plain LoRA made of an olora has twice its.
   if (!options.init) checkRanks(settings, targets);
   const { gpu } = model;
+  if (method.layer) {
+    if (options.init || options.weights) {
+      throw new RangeError(
+        `Cannot attach ${method.name} with given factors: expected none, as it has no A and B`,
+      );
+    }
+    await requireFinite(gpu, "adapt", named(targets));
+    return attachLayers(
+      model,
+      config,
+      method.layer,
+      targets.map((target, i) => ({ ...target, config: settings[i] })),
+    );
+  }
   if (method.startsAtZero || options.init) await requireFinite(gpu, "adapt", named(targets));
   const whole = await wholeWeights(model, options.weights ?? new Map());
   const factors = options.init

@@ -33,7 +33,10 @@ export async function combine(
     fail(`${adapters.length} adapters with weights ${JSON.stringify(weights)}`, "one number for each");
   }
   if (adapters.some((adapter) => adapter.model !== model)) fail("adapters of several models", "one model");
-  if (adapters.some(({ branches }) => !branches.size)) fail("full fine-tuning", "low-rank adapters");
+  const other = adapters.find(({ branches }) => !branches.size)?.config.method;
+  if (other) {
+    fail(other === "full" ? "full fine-tuning" : `an adapter of method ${other}`, "low-rank adapters");
+  }
   if (adapters.some(({ config }) => findMethod(config.method).magnitude)) {
     fail("an adapter with a magnitude", "adapters that are added to the base, as its rows are scaled");
   }

@@ -1,3 +1,5 @@
+import type { Tape, Variable } from "../autograd/tape.ts";
+import type { HostTensor } from "../core/host_tensor.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { AdapterConfig } from "./adapter.ts";
@@ -27,6 +29,34 @@ export interface Factors {
   readonly bias?: Tensor;
 }
 
+/** What a method trains that is more, or other, than two factors beside W. */
+export interface LayerForm {
+  /** Whether dropout of the added part's input means anything. */
+  readonly takesDropout: boolean;
+  /** What is trained in one layer, with what it starts from, f32, by names of its own. */
+  start(target: LayerTarget): ReadonlyMap<string, HostTensor>;
+  /** What stays as it is, likewise; default nothing. */
+  constants?(target: LayerTarget): ReadonlyMap<string, HostTensor>;
+  /**
+   * The layer on the tape, linear in x.
+   *
+   * @param inputs x `[n, in]`, what dropout leaves of it for the added part, and W `[out, in]` as stored.
+   * @param tensors What `start` and `constants` named.
+   */
+  apply(
+    tape: Tape,
+    inputs: { readonly x: Variable; readonly dropped: Variable; readonly w: Variable },
+    tensors: (name: string) => Variable,
+    target: LayerTarget,
+  ): Variable;
+}
+
+/** A layer and the settings that count there. */
+export interface LayerTarget extends Omit<Target, "w"> {
+  /** The settings, patterns looked up. */
+  readonly config: AdapterConfig;
+}
+
 /** A method of low-rank adaptation: where its factors start, and how they are scaled and trained. One file a method. */
 export interface Method {
   /** Name in configurations. */
@@ -42,6 +72,8 @@ export interface Method {
   readonly frozen?: "A" | "B";
   /** Whether the lengths of the rows of the merged weight are trained beside the factors. */
   readonly magnitude?: boolean;
+  /** In place of two factors: what the layer computes. `start` then makes nothing, and alpha means nothing. */
+  readonly layer?: LayerForm;
   /** The options it takes beyond those that all methods have. */
   readonly takes: readonly (keyof MethodOptions)[];
   /** The scale s; default α / r. */

@@ -1,10 +1,12 @@
 import { dora } from "./dora.ts";
+import { flora } from "./flora.ts";
 import { full } from "./full.ts";
 import { lora, loraFa, loraPlus, rslora } from "./lora.ts";
 import type { Method } from "./method.ts";
 import { mica } from "./mica.ts";
 import { milora } from "./milora.ts";
 import { olora } from "./olora.ts";
+import { mora } from "./mora.ts";
 import { orthogonal } from "./orthogonal.ts";
 import { pissa } from "./pissa.ts";
 
@@ -20,6 +22,8 @@ export const METHODS: readonly Method[] = [
   milora,
   mica,
   dora,
+  mora,
+  flora,
   full,
 ];
 

@@ -1,4 +1,5 @@
 import type { AdapterConfig } from "./adapter.ts";
+import type { LayerForm } from "./method.ts";
 import { findMethod, METHODS } from "./methods.ts";
 
 /** Which r columns of W span the space of B₀. */
@@ -24,6 +25,8 @@ export interface MethodOptions {
   readonly norm?: "olora";
   /** pissa: rounds of subspace iteration in place of a whole decomposition. */
   readonly iterations?: number;
+  /** mora: how x is brought to the side of the matrix: 1 adds up groups, 6 turns each (default). */
+  readonly type?: 1 | 6;
   /** lora+: learning rate of B over that of A. Default 16. */
   readonly ratio?: number;
 }
@@ -54,6 +57,7 @@ const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   keep: oneOf("orthonormal"),
   norm: oneOf("olora"),
   iterations: count,
+  type: oneOf(1, 6),
   ratio: positive,
 };
 
@@ -121,6 +125,7 @@ export function resolveOptions(options: Partial<AdapterConfig>): AdapterConfig {
 function checkTogether(config: AdapterConfig, refuse: (what: string, expected: string) => never): void {
   const { freeze, keep, basis, balance = 1, subtract } = config;
   const method = findMethod(config.method);
+  if (method.layer) return checkLayer(config, method.layer, refuse);
   if (freeze === "B" && method.startsAtZero) {
     refuse('freeze "B"', `"A" or none, as ${method.name} starts with B = 0 and could learn nothing`);
   }
@@ -135,4 +140,16 @@ function checkTogether(config: AdapterConfig, refuse: (what: string, expected: s
     refuse('keep "orthonormal" and freeze "B"', "one of them, as a frozen B stays what it is");
   }
   if (subtract === false) refuse('keep "orthonormal" without subtraction', "subtract true");
+}
+
+function checkLayer(
+  { method, rank, alpha, dropout, freeze }: AdapterConfig,
+  { takesDropout }: LayerForm,
+  refuse: (what: string, expected: string) => never,
+): void {
+  if (alpha !== rank) refuse(`alpha ${alpha}`, `none for method ${method}, which has no scale`);
+  if (dropout && !takesDropout) {
+    refuse(`dropout ${dropout}`, `0, as ${method} has no part that is added`);
+  }
+  if (freeze && rank > 1) refuse(`freeze "${freeze}" and rank ${rank}`, "rank 1, where it is IA³");
 }

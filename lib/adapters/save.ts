@@ -11,6 +11,7 @@ import type { Adapter } from "./adapter.ts";
 import { findMethod, METHODS } from "./methods.ts";
 import { attach, type AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
+import { loadLayers, readLayers, saveLayers } from "./save_layers.ts";
 import { saveModel } from "./save_model.ts";
 import { wholeWeightSettings } from "./whole_weights.ts";
 
@@ -21,11 +22,20 @@ import { wholeWeightSettings } from "./whole_weights.ts";
  * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
  * does not depend on the signs of Q. A start that PEFT cannot form (another basis, milora, pissa by iterations; any for GPT-2, whose
  * matrices PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
- * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32.
+ * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32, and what
+ * has no two factors (mora, flora) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and
+ * `kit_adapter.safetensors` with `<module>.<name>` for all that is trained.
+ *
+ * @param options `delta`: in the kit's own form, whether to write the change of each weight too, as `<module>.delta`.
  */
-export async function saveAdapter(adapter: Adapter, folder: string): Promise<void> {
+export async function saveAdapter(
+  adapter: Adapter,
+  folder: string,
+  { delta = false }: { delta?: boolean } = {},
+): Promise<void> {
   const { model, config, branches } = adapter;
   if (config.method === "full") return void await saveModel(model, folder);
+  if (adapter.layers.size) return await saveLayers(adapter, folder, delta);
   const transposed = config.method === "olora" &&
     [...branches.keys()].some((path) => isConv1d(`${path}.weight`));
   const { peft, startsAtZero } = findMethod(config.method);
@@ -79,6 +89,8 @@ export async function saveAdapter(adapter: Adapter, folder: string): Promise<voi
  * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached.
  */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
+  const own = await readLayers(folder);
+  if (own) return await loadLayers(model, folder, own);
   const { config, factors, weights } = await readPeftAdapter(folder);
   const method = startOf(config.init);
   const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
@@ -90,8 +102,8 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     );
   }
   const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;
-  const own = METHODS.find(({ peft }) => peft === config.init)?.name;
-  const name = method ?? (config.dora ? "dora" : own ?? (config.rsLora ? "rslora" : "lora"));
+  const kept = METHODS.find(({ peft }) => peft === config.init)?.name;
+  const name = method ?? (config.dora ? "dora" : kept ?? (config.rsLora ? "rslora" : "lora"));
   const adapter = await attach(model, {
     method: name,
     rank: config.rank,

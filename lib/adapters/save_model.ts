@@ -14,6 +14,7 @@ import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { rowNorms } from "../ops/magnitude.ts";
 import { changeOf } from "./adapter.ts";
+import { layerWeight } from "./layer_weight.ts";
 
 /** What weights are rounded to when a model is written. */
 export type SavedDType = "f32" | "f16" | "bf16";
@@ -57,17 +58,23 @@ export async function saveModel(
     const weight = changes?.weight(name)?.value ?? model.weights.get(name)!;
     const module = moduleOf(name);
     const branch = changes?.branch(module);
-    using effective = branch && effectiveWeight(gpu, weight, changeOf(branch));
+    const other = changes?.layer?.(module);
+    using effective = branch
+      ? effectiveWeight(gpu, weight, changeOf(branch))
+      : other && layerWeight(gpu, other, weight);
     const values = await gpu.read(effective ?? weight);
     const layer = name.endsWith(".bias") ? changes?.branch(name.slice(0, -".bias".length)) : undefined;
     if (layer?.bias) {
       (await gpu.read(layer.bias.value)).forEach((c, i) => values[i] += layer.scale * c);
     }
     const tensor = hostTensor(shape, values, rounded);
-    if (branch) {
-      const before = hostTensor(shape, await gpu.read(weight), rounded);
+    if (branch || other) {
+      const base = await gpu.read(weight);
+      const before = hostTensor(shape, base, rounded);
       const isBase = before.bytes.every((byte, i) => byte === tensor.bytes[i]);
-      if (isBase && await changesAnything(model, weight, branch)) lost.add(module);
+      const changed = () =>
+        branch ? changesAnything(model, weight, branch) : values.some((value, i) => value !== base[i]);
+      if (isBase && await changed()) lost.add(module);
     }
     return asStored(name, tensor);
   };

@@ -2,6 +2,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { requireFinite } from "../linalg/finite.ts";
 import { type Svd, svd } from "../linalg/svd.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
+import { layerWeight } from "./layer_weight.ts";
 import { type Adapter, changeOf } from "./adapter.ts";
 
 /** What training made of one weight: the spectrum of dW, its effective change, beside W. */
@@ -62,16 +63,18 @@ const decomposed = new WeakMap<Tensor, Svd>();
  * side of an adapted weight.
  */
 export async function spectrum(adapter: Adapter, options: SpectrumOptions = {}): Promise<LayerSpectrum[]> {
-  const { model, parameters, branches } = adapter;
+  const { model, parameters, branches, layers: others } = adapter;
   const { overlap = true, rank = adapter.config.rank || 8 } = options;
   const read = async (tensor: Tensor) => await model.gpu.read(tensor);
-  const modules = branches.size
-    ? [...branches.keys()]
+  const modules = branches.size || others.size
+    ? [...branches.keys(), ...others.keys()]
     : parameters.names.filter((name) => parameters.get(name)!.value.shape.length === 2)
       .map((name) => name.replace(/\.weight$/, ""));
   const weights = modules.map((module) => model.weights.get(`${module}.weight`)!);
   weights.forEach(({ shape }, i) => checkRank(rank, Math.min(...shape), modules[i]));
-  const trained = branches.size
+  const trained = others.size
+    ? parameters.names.map((name) => ({ name, w: parameters.get(name)!.value }))
+    : branches.size
     ? modules.flatMap((module) => {
       const { a, b, magnitude: m } = branches.get(module)!;
       return [
@@ -98,7 +101,10 @@ export async function spectrum(adapter: Adapter, options: SpectrumOptions = {}):
     let change: Svd;
     if (factors && !branch.magnitude) change = lowRank(m, n, r, branch.scale, factors);
     else {
-      using merged = branch && effectiveWeight(model.gpu, weights[i], changeOf(branch));
+      const other = adapter.layer(module);
+      using merged = branch
+        ? effectiveWeight(model.gpu, weights[i], changeOf(branch))
+        : other && layerWeight(model.gpu, other, weights[i]);
       change = svd(difference(await read(merged ?? parameters.get(`${module}.weight`)!.value), w), { m, n });
     }
     const values = [...change.s];

@@ -7,6 +7,7 @@
 import { dropout } from "../ops/dropout.ts";
 import { embedding, embeddingBackward } from "../ops/embedding.ts";
 import type { EmbeddingPlan } from "../ops/embedding.ts";
+import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { add } from "../ops/add.ts";
 import { addScaled, affine } from "../ops/affine.ts";
@@ -71,6 +72,18 @@ export const centerRule: Rule<null, null> = {
   name: "center",
   forward: (gpu, [x]) => ({ outputs: [center(gpu, x.value)], saved: null }),
   backward: (gpu, [dy], [x]) => dy && x.needed ? [center(gpu, dy)] : [],
+};
+
+/** x under another shape; inputs [x]. */
+export const reshapeRule: Rule<{ shape: Shape }, null> = {
+  name: "reshape",
+  forward: (_gpu, [x], { shape }) => ({ outputs: [x.value.view(shape)], saved: null }),
+  backward(gpu, [dy], [x]) {
+    if (!dy || !x.needed) return [];
+    const dx = gpu.tensor(x.value.shape);
+    gpu.copy(dy, dx);
+    return [dx];
+  },
 };
 
 /** Columns of x again and again, `wide` of them; inputs [x]. */

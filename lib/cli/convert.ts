@@ -1,5 +1,6 @@
 import { joined, moved, residualModel, toPlainLora } from "../adapters/convert.ts";
 import { loadAdapter } from "../adapters/save.ts";
+import { readLayers } from "../adapters/save_layers.ts";
 import { saveModel } from "../adapters/save_model.ts";
 import { hostTensor } from "../core/host_tensor.ts";
 import { writeGgufAdapter } from "../io/gguf_adapter.ts";
@@ -45,6 +46,12 @@ export const convert: Command = {
     }
     const name = args.text("model");
     if (name !== undefined) await checkInputs(name, folder);
+    const own = await readLayers(folder);
+    if (own) {
+      throw new RangeError(
+        `Cannot convert ${folder}: found method ${own.method}, expected one of two factors; merge takes any`,
+      );
+    }
     const adapter = await readPeftAdapter(folder);
     if (adapter.unknownFields) {
       output.say(

@@ -1,4 +1,5 @@
-import { readTextIfAny } from "../io/json_file.ts";
+import { readLayers } from "../adapters/save_layers.ts";
+import { type JsonObject, readTextIfAny } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { readPeftAdapter } from "../io/peft.ts";
@@ -26,6 +27,8 @@ export const inspect: Command = {
       return { kind: "safetensors", metadata: file.metadata, ...tensorsOf(file.tensors, output) };
     }
     if (await readTextIfAny(`${path}/adapter_config.json`) !== undefined) return await adapter(path, output);
+    const own = await readLayers(path);
+    if (own) return await ownAdapter(path, own, output);
     return await model(await findModel(path), output);
   },
 };
@@ -44,6 +47,17 @@ async function adapter(path: string, output: Output): Promise<Record<string, unk
   };
   for (const [name, value] of Object.entries(about)) output.say(`${name}: ${JSON.stringify(value)}`);
   using file = await openSafetensors(`${path}/adapter_model.safetensors`);
+  return { kind: "adapter", adapter: about, ...tensorsOf(file.tensors, output) };
+}
+
+/** An adapter in the kit's own form. */
+async function ownAdapter(
+  path: string,
+  about: JsonObject,
+  output: Output,
+): Promise<Record<string, unknown>> {
+  for (const [name, value] of Object.entries(about)) output.say(`${name}: ${JSON.stringify(value)}`);
+  using file = await openSafetensors(`${path}/kit_adapter.safetensors`);
   return { kind: "adapter", adapter: about, ...tensorsOf(file.tensors, output) };
 }
 

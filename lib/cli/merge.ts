@@ -31,7 +31,7 @@ export const merge: Command = {
     using model = await loadModel(name, { gpu });
     using adapter = await loadAdapter(model, folder);
     const { dtype: rounded, lost } = await saveModel(model, out, dtype);
-    const layers = adapter.branches.size;
+    const layers = adapter.branches.size + adapter.layers.size;
     output.say(`Merged ${layers} layers in ${rounded}; wrote ${out}`);
     if (lost.length) {
       output.say(

@@ -73,7 +73,10 @@ export function narrow(
   if (dtype === "f32") {
     return new Uint8Array(values.slice().buffer);
   }
-  return new Uint8Array(Uint16Array.from(values, dtype === "f16" ? f32ToF16 : f32ToBf16).buffer);
+  const halves = new Uint16Array(values.length);
+  const round = dtype === "f16" ? f32ToF16 : f32ToBf16;
+  for (let i = 0; i < values.length; i++) halves[i] = round(values[i]);
+  return new Uint8Array(halves.buffer);
 }
 
 function roundEven(x: number): number {

@@ -103,6 +103,8 @@ const NAMES: Readonly<Record<string, string>> = {
   "lora-fa": "LoRA-FA",
   "orthogonal": "LoRA from orthogonal factors",
   "dora": "DoRA",
+  "mora": "MoRA",
+  "flora": "FLoRA",
 };
 
 const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {
@@ -112,6 +114,7 @@ const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {
   subtract: () => "nothing subtracted",
   keep: () => "kept orthonormal",
   norm: () => "A of OLoRA's norm",
+  type: (type) => `type ${type}`,
   ratio: (ratio) => `ratio ${ratio}`,
 };
 

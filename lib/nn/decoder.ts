@@ -41,6 +41,14 @@ export interface Changes {
   weight(name: string): Variable | undefined;
   /** The branch beside the linear layer called `module`, if it has one. */
   branch(module: string): Branch | undefined;
+  /** What is computed in place of the linear layer called `module`, where that is more than a branch beside it. */
+  layer?(module: string): Layer | undefined;
+}
+
+/** A linear layer of another form, written on the tape. It must be linear in x, or it could not be merged. */
+export interface Layer {
+  /** y `[n, out]` of x `[n, in]` and the base's weight W `[out, in]`, as stored. */
+  apply(tape: Tape, x: Variable, w: Variable): Variable;
 }
 
 /** A low-rank branch of a linear layer. */
@@ -130,7 +138,8 @@ function partsOf(tape: Tape, model: DecoderWeights, changes?: Changes) {
   const linear = (x: Variable, module: string) => {
     const w = weight(`${module}.weight`);
     const branch = changes?.branch(module);
-    const y = branch ? adapted(tape, x, w, branch) : tape.apply(linearRule, [x, w], {})[0];
+    const y = changes?.layer?.(module)?.apply(tape, x, w) ??
+      (branch ? adapted(tape, x, w, branch) : tape.apply(linearRule, [x, w], {})[0]);
     if (!family.biases.includes(module.slice(module.lastIndexOf(".") + 1))) return y;
     return tape.apply(biasRule, [y, weight(`${module}.bias`)], null)[0];
   };

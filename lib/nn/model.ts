@@ -66,6 +66,9 @@ export interface LoadOptions {
   onDownload?: (state: DownloadState) => void;
 }
 
+/** Bytes of weights on their way to the device at most, but for a larger one: each waits in a copy until a submit. */
+const STAGED_BYTES = 1 << 25;
+
 /**
  * Loads a decoder: `"tiny"` (embedded), `"hf:org/name@revision"` (from the Hugging Face hub, by way of its cache on this
  * machine; also one GGUF file, `"hf:org/name/file.gguf"`), a Hugging Face folder with `config.json`, `model.safetensors` (or its
@@ -105,6 +108,7 @@ export async function loadModel(
   const orders = permutation === undefined ? undefined : randomPermutations(config, permutation);
   const weights = new Map<string, Tensor>();
   let done = 0;
+  let staged = 0;
   try {
     for (const name of names) {
       const read = await file.read(name);
@@ -112,6 +116,12 @@ export async function loadModel(
       const stored = host.shape.length === 1 ? hostTensor(host.shape, toFloat32(host)) : host;
       weights.set(name, gpu.keep(gpu.uploadHost(stored)));
       done += host.bytes.length;
+      staged += host.bytes.length;
+      if (staged > STAGED_BYTES) {
+        gpu.device.queue.submit([]);
+        await gpu.settled();
+        staged = 0;
+      }
       onProgress?.(done, total);
     }
     gpu.device.queue.submit([]);

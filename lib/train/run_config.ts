@@ -77,6 +77,7 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   basis: true,
   balance: true,
   iterations: true,
+  type: true,
   subtract: true,
   keep: true,
   norm: true,

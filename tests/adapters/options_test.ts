@@ -10,12 +10,13 @@ const VALUES: Required<MethodOptions> = {
   keep: "orthonormal",
   norm: "olora",
   iterations: 2,
+  type: 1,
   ratio: 4,
 };
 
 for (const { name, takes } of METHODS) {
   for (const option of methodOptionNames) {
-    const options = { method: name, [option]: VALUES[option] };
+    const options = { method: name, rank: 1, [option]: VALUES[option] };
     if (takes.includes(option)) {
       Deno.test(`resolveOptions() lets ${name} take ${option}`, () => {
         assertEquals(resolveOptions(options)[option], VALUES[option]);

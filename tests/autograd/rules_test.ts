@@ -14,6 +14,7 @@ import {
   geluRule,
   headNormRule,
   reluRule,
+  reshapeRule,
   rmsNormRule,
   rotaryRule,
   scaleColumnsRule,
@@ -139,6 +140,16 @@ const cases: RuleCase[] = [
     shapes: [[3, 4]],
     build: (tape, inputs) => tape.apply(cycleRule, inputs, { wide: 11 })[0],
     twin: ([x]) => cycle(x, { n: 3, d: 4, wide: 11 }),
+  },
+  {
+    name: "reshape, before and after another rule",
+    shapes: [[6, 4]],
+    build(tape, inputs) {
+      const [wide] = tape.apply(reshapeRule, inputs, { shape: [3, 8] });
+      const [folded] = tape.apply(foldRule, [wide], { d: 2 });
+      return tape.apply(reshapeRule, [folded], { shape: [2, 3] })[0];
+    },
+    twin: ([x]) => cycleBackward(x, { n: 3, d: 2, wide: 8 }),
   },
   {
     name: "fold",

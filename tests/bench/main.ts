@@ -12,6 +12,7 @@ import { openKit } from "./kit.ts";
 import { compareLapack } from "./lapack.ts";
 import { compareLoad } from "./load.ts";
 import { type BenchRow, median } from "./measure.ts";
+import { compareSmolLm2 } from "./smollm2.ts";
 import { compareStep } from "./step.ts";
 import { type Job, openPeers } from "./peers/peer.ts";
 
@@ -25,6 +26,7 @@ if (!Deno.args.includes("--no-peers")) {
   await compareLapack(gpu);
   await compareStep(gpu);
   await compareLoad(gpu);
+  await compareSmolLm2(gpu);
   await comparePeers(gpu);
 }
 // Libraries keep handles open; everything that is owned here is freed with the process.

@@ -1,4 +1,4 @@
-import { type DType, isBlockDType } from "../../lib/core/dtype.ts";
+import { isBlockDType } from "../../lib/core/dtype.ts";
 import { hostTensor } from "../../lib/core/host_tensor.ts";
 import { Rng } from "../../lib/core/rng.ts";
 import type { Gpu } from "../../lib/gpu/gpu.ts";
@@ -11,7 +11,7 @@ export async function bench(gpu: Gpu): Promise<BenchRow[]> {
   const rows: BenchRow[] = [];
   for (const [out, width] of [[1536, 576], [49152, 576]]) {
     using x = gpu.upload(noise(width), [1, width]);
-    for (const dtype of ["f32", "f16", "q4_1", "q8_0"] as DType[]) {
+    for (const dtype of ["f32", "f16", "q4_1", "q8_0"] as const) {
       using w = gpu.uploadHost(
         isBlockDType(dtype)
           ? randomBlocks(new Rng(1), [out, width], dtype)

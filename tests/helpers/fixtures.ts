@@ -42,6 +42,7 @@ export interface FixtureRun {
     targets?: "all-linear" | string[];
     freeze?: "A" | "B";
     ratio?: number;
+    type?: 1 | 6;
     steps: number;
     learningRate: number;
     schedule: "constant" | "cosine";
@@ -135,7 +136,10 @@ export function runs(model: FixtureModel): Promise<Record<string, FixtureRun>> {
 
 /** Trainings of llama_tied by methods beside olora and lora. */
 export async function variants(): Promise<Record<string, FixtureRun>> {
-  return { ...await readFixture("llama_tied/variants.json"), ...await readFixture("llama_tied/starts.json") };
+  const files = ["variants", "starts", "layers"].map((name) =>
+    readFixture<Record<string, FixtureRun>>(`llama_tied/${name}.json`)
+  );
+  return Object.assign({}, ...await Promise.all(files));
 }
 
 /** The batches that the trainings of `model` read, `accumulate` of them a step: `[batch][text][token]`. */

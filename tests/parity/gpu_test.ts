@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
+import { loadAdapter } from "../../lib/adapters/save.ts";
+import { readLayers } from "../../lib/adapters/save_layers.ts";
 import { batches as stream } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
 import { readPeftAdapter } from "../../lib/io/peft.ts";
@@ -26,7 +28,7 @@ import {
 const LOSSES: Record<string, number> = {
   ...{ "lora": 2e-5, "full": 2e-5, "olora": 7e-5 },
   ...{ "rslora": 5e-6, "lora+": 5e-6, "pissa": 5e-6, "milora": 5e-6 },
-  ...{ "lora-fa": 5e-6, "orthogonal": 5e-6, "mica": 5e-6, "dora": 5e-6 },
+  ...{ "lora-fa": 5e-6, "orthogonal": 5e-6, "mica": 5e-6, "dora": 5e-6, "mora": 5e-6, "flora": 5e-6 },
 };
 const NORMS = 1e-4;
 const NLL = 3e-5;
@@ -95,13 +97,15 @@ async function train(
 ): Promise<{ records: StepRecord[]; submits: number; looks: number }> {
   const gpu = await testDevice();
   using model = await loadModel(folder, { gpu });
-  const { method, rank, alpha, targets, freeze, ratio } = run.config;
+  const { method, rank, alpha, targets, freeze, ratio, type } = run.config;
   const init = initFolder(name, run);
-  using adapter = await attach(model, {
+  const isOwn = init !== undefined && await readLayers(init) !== undefined;
+  using adapter = isOwn ? await loadAdapter(model, init) : await attach(model, {
     method,
     ...(rank !== undefined && { rank, alpha: alpha!, targets: targets! }),
     ...(freeze && { freeze }),
     ...(ratio && { ratio }),
+    ...(type && { type }),
     ...(init && { init: (await readPeftAdapter(init)).factors }),
   });
   assertEquals(adapter.trainable, run.trainable);

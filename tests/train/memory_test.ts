@@ -15,6 +15,8 @@ const CASES = [
   ["llama_tied", { method: "olora", rank: 8 }],
   ["llama_untied", { method: "lora", rank: 4, targets: "all-linear", dropout: 0.1 }],
   ["llama_untied", { method: "dora", rank: 4, targets: "all-linear" }],
+  ["llama_untied", { method: "mora", rank: 4, targets: "all-linear" }],
+  ["llama_untied", { method: "flora", rank: 2, targets: "all-linear" }],
   ["llama_tied", { method: "full" }],
   ["qwen2", { method: "olora", rank: 4 }],
   ["qwen3", { method: "olora", rank: 4, targets: "all-linear" }],

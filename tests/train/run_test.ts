@@ -25,6 +25,9 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
     clip: 1,
   },
   "dora with dropout": { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 },
+  "mora with dropout": { method: "mora", rank: 4, targets: "all-linear", dropout: 0.2 },
+  flora: { method: "flora", rank: 2, targets: "all-linear" },
+  mica: { method: "mica", rank: 4 },
   "full with accumulation": { method: "full", accumulate: 2 },
 };
 
@@ -60,8 +63,9 @@ for (const [name, settings] of Object.entries(CONFIGS)) {
     for (const file of ["metrics.jsonl", "evaluations.jsonl"]) {
       assertEquals(await read(`parts/${file}`), await read(`whole/${file}`));
     }
-    const weights = settings.method === "full" ? "model.safetensors" : "adapter_model.safetensors";
-    assertEquals(await read(`parts/${weights}`), await read(`whole/${weights}`));
+    const weights = { full: "model", mora: "kit_adapter", flora: "kit_adapter" }[settings.method ?? ""] ??
+      "adapter_model";
+    assertEquals(await read(`parts/${weights}.safetensors`), await read(`whole/${weights}.safetensors`));
     await Deno.remove(folder, { recursive: true });
 
     function read(path: string): Promise<Uint8Array> {

@@ -1,0 +1,73 @@
+import { linearRule } from "../autograd/linear.ts";
+import { addRule, cycleRule, foldRule, reshapeRule, rotaryRule } from "../autograd/rules.ts";
+import { hostTensor } from "../core/host_tensor.ts";
+import { rotaryTable } from "../ops/rotary.ts";
+import type { LayerForm, LayerTarget, Method } from "./method.ts";
+
+/** Side r̂ of the square matrix that has as many numbers as factors of rank r, even where it is rotated. */
+export function moraSide({ out, in: width, config: { rank, type } }: LayerTarget): number {
+  const side = Math.floor(Math.sqrt((out + width) * rank) + 0.5);
+  return type === 1 ? side : side - side % 2;
+}
+
+/** Length of x repeated to whole groups of r̂. */
+function paddedLength(target: LayerTarget, side: number): number {
+  return Math.ceil(target.in / side) * side;
+}
+
+const form: LayerForm = {
+  takesDropout: true,
+
+  start(target) {
+    const side = moraSide(target);
+    return new Map([["m", hostTensor([side, side], new Float32Array(side * side))]]);
+  },
+
+  constants(target) {
+    if (target.config.type === 1) return new Map();
+    const side = moraSide(target);
+    const groups = paddedLength(target, side) / side;
+    return new Map([["angles", hostTensor([groups, side], rotaryTable(groups, side, 1e4))]]);
+  },
+
+  apply(tape, { x, dropped, w }, tensors, target) {
+    const side = moraSide(target);
+    const wide = paddedLength(target, side);
+    const [n] = x.value.shape;
+    const [y] = tape.apply(linearRule, [x, w], {});
+    const [padded] = wide === target.in ? [dropped] : tape.apply(cycleRule, [dropped], { wide });
+    let hidden;
+    if (target.config.type === 1) {
+      const [sums] = tape.apply(foldRule, [padded], { d: side });
+      [hidden] = tape.apply(linearRule, [sums, tensors("m")], {});
+    } else {
+      const t = wide / side;
+      const [groups] = tape.apply(reshapeRule, [padded], { shape: [n * t, side] });
+      const table = tensors("angles").value;
+      const [turned] = tape.apply(rotaryRule, [groups], { b: n, t, c: side, table });
+      const [products] = tape.apply(linearRule, [turned, tensors("m")], {});
+      [hidden] = tape.apply(reshapeRule, [products], { shape: [n, wide] });
+    }
+    const [added] = tape.apply(cycleRule, [hidden], { wide: target.out });
+    return tape.apply(addRule, [y, added], null)[0];
+  },
+};
+
+/**
+ * MoRA: y = W x + f_dec(M f_comp(x)) with one square matrix M of r̂ × r̂, r̂ = √((m + n) r), which starts at zero: as many
+ * numbers as LoRA's factors, and a change of rank up to r̂, or more.
+ *
+ * Type 1 shares rows and columns: x is repeated to a multiple of r̂ and its groups added up, M's output is repeated to m
+ * (eqs. (6) and (7)). Type 6, the default, gives M each group by itself, turned by an angle of its own as rotary positions
+ * are, and puts the outputs side by side (eqs. (9) to (11)).
+ *
+ * Source: Jiang et al. 2024, arXiv:2405.12130, §3.2, and the authors' code for what is done at the ends: x begins anew
+ * after its last column, and so does the output. There is no α.
+ */
+export const mora: Method = {
+  name: "mora",
+  startsAtZero: true,
+  takes: ["type"],
+  layer: form,
+  start: () => Promise.resolve([]),
+};

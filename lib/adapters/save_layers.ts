@@ -1,0 +1,88 @@
+import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
+import { VERSION } from "../core/version.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { type JsonObject, readJsonIfAny } from "../io/json_file.ts";
+import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
+import type { Model } from "../nn/model.ts";
+import { effectiveWeight } from "../ops/effective_weight.ts";
+import type { Adapter } from "./adapter.ts";
+import { attach, type AttachOptions } from "./attach.ts";
+import { layerWeight } from "./layer_weight.ts";
+
+const FORMAT = "olora-kit adapter";
+const CONFIG = "kit_adapter.json";
+const TENSORS = "kit_adapter.safetensors";
+
+/**
+ * Writes an adapter that PEFT has no form for: `kit_adapter.json` with the settings that `attach` took and the modules
+ * in order, and `kit_adapter.safetensors` with what is trained, f32, as `<module>.<name>`.
+ *
+ * @param delta Whether to add `<module>.delta`, the change of each weight, f32 `[out, in]`: what any other program needs.
+ */
+export async function saveLayers(adapter: Adapter, folder: string, delta: boolean): Promise<void> {
+  const { model, config, parameters, layers } = adapter;
+  const { gpu } = model;
+  const tensors = new Map<string, HostTensor>();
+  for (const name of parameters.names) {
+    const { value } = parameters.get(name)!;
+    tensors.set(name, hostTensor(value.shape, await gpu.read(value)));
+  }
+  for (const module of delta ? layers.keys() : []) {
+    const w = model.weights.get(`${module}.weight`)!;
+    using merged = layerWeight(gpu, adapter.layer(module)!, w);
+    using base = effectiveWeight(gpu, w);
+    const before = await gpu.read(base);
+    const change = (await gpu.read(merged)).map((value, i) => value - before[i]);
+    tensors.set(`${module}.delta`, hostTensor(w.shape, change));
+  }
+  await writeSafetensors(`${folder}/${TENSORS}`, tensors);
+  const json = {
+    format: FORMAT,
+    version: VERSION,
+    base: model.source.name ?? null,
+    ...config,
+    targets: [...layers.keys()],
+  };
+  await writeFileAtomic(`${folder}/${CONFIG}`, JSON.stringify(json, null, 2) + "\n");
+}
+
+/** The settings of an adapter that `saveLayers` wrote; undefined where the folder holds none. */
+export async function readLayers(folder: string): Promise<JsonObject | undefined> {
+  const json = await readJsonIfAny(`${folder}/${CONFIG}`);
+  if (json && json.format !== FORMAT) {
+    throw new SyntaxError(
+      `Cannot read ${folder}/${CONFIG}: found format ${JSON.stringify(json.format)}, expected "${FORMAT}"`,
+    );
+  }
+  return json;
+}
+
+/**
+ * Attaches what `saveLayers` wrote, with the function it had.
+ *
+ * @throws {RangeError} If it does not fit the model: a module, a tensor or a shape.
+ */
+export async function loadLayers(model: Model, folder: string, settings: JsonObject): Promise<Adapter> {
+  const { format: _format, version: _version, base: _base, ...options } = settings;
+  using file = await openSafetensors(`${folder}/${TENSORS}`);
+  const adapter = await attach(model, options as AttachOptions);
+  try {
+    for (const name of adapter.parameters.names) {
+      const { value } = adapter.parameters.get(name)!;
+      const found = file.tensors.get(name);
+      if (found?.shape.join() !== value.shape.join()) {
+        throw new RangeError(
+          `Cannot attach ${folder}: found ${
+            found ? `[${found.shape.join(", ")}]` : "nothing"
+          } for ${name}, ` +
+            `expected [${value.shape.join(", ")}]`,
+        );
+      }
+      model.gpu.write(value, toFloat32(await file.read(name)));
+    }
+  } catch (error) {
+    adapter[Symbol.dispose]();
+    throw error;
+  }
+  return adapter;
+}
