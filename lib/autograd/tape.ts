@@ -95,6 +95,11 @@ export class Tape implements Disposable {
     this.#gradients = gradients;
   }
 
+  /** Whether gradients are wanted of what is recorded. */
+  get gradients(): boolean {
+    return this.#gradients;
+  }
+
   /** The device that operations run on. */
   get gpu(): Gpu {
     return this.#gpu;
@@ -126,7 +131,8 @@ export class Tape implements Disposable {
 
   /**
    * Applies `run` to `inputs` and keeps nothing but its outputs: the walk runs it again, for the same gradients bit for
-   * bit, and frees what that made before it goes on. `run` must do the same each time, on the tape it is given.
+   * bit, and frees what that made before it goes on. `run` must do the same each time, on the tape it is given. On a tape
+   * for values alone nothing is run again, and inputs that it made are freed too: nobody else may read them.
    *
    * Source: Chen et al. 2016, arXiv:1604.06174, §4.
    */
@@ -134,7 +140,7 @@ export class Tape implements Disposable {
     inputs: readonly Variable[],
     run: (tape: Tape, inputs: readonly Variable[]) => readonly Variable[],
   ): Variable[] {
-    if (!this.#gradients) return [...run(this, inputs)];
+    if (!this.#gradients) return this.#stage(inputs, run);
     const again = () => {
       const tape = new Tape(this.#gpu);
       const leaves = inputs.map(({ value, needsGradient }): Variable => ({ value, needsGradient }));
@@ -158,6 +164,22 @@ export class Tape implements Disposable {
       },
     });
     return made;
+  }
+
+  #stage(
+    inputs: readonly Variable[],
+    run: (tape: Tape, inputs: readonly Variable[]) => readonly Variable[],
+  ): Variable[] {
+    using tape = new Tape(this.#gpu, { gradients: false });
+    const outputs = run(tape, inputs);
+    for (const output of outputs) tape.keep(output);
+    const passed = new Set(outputs.map(({ value }) => value));
+    const own = new Set(this.#nodes.flatMap((node) => node.outputs));
+    for (const input of inputs) {
+      if (own.has(input) && !passed.has(input.value) && !this.#kept.has(input.value)) input.value.dispose();
+    }
+    this.#nodes.push({ inputs: [], outputs, scratch: [], backward: () => [] });
+    return [...outputs];
   }
 
   /** Keeps the tensor of `variable` alive past the walk and `dispose`; the caller disposes it. */

@@ -122,7 +122,7 @@ export function decode(
   for (let layer = 0; layer < config.layers; layer++) {
     const run = (tape: Tape, stream: readonly Variable[]) =>
       decoderLayer(partsOf(tape, model, changes), model, input, layer, stream);
-    stream = input.recompute ? tape.recompute(stream, run) : run(tape, stream);
+    stream = input.recompute || !tape.gradients ? tape.recompute(stream, run) : run(tape, stream);
   }
   if (input.cache) input.cache.length += input.t;
   return norm(family.names.norm, stream)[0];

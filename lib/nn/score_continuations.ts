@@ -153,12 +153,16 @@ function gathered(
   });
 }
 
-/** Keys and values of beginnings: taken as they are run, then put before those of the rows that go on from them. */
+/**
+ * Keys and values of beginnings: copied as they are run, since a tape frees what a layer made, then put before those of the rows
+ * that go on from them. A layer's rows are freed when the next layer asks for its own.
+ */
 class SharedPast implements Past {
   length = 0;
   readonly #gpu: Gpu;
   readonly #from: Tensor;
-  readonly #layers: [Variable, Variable][] = [];
+  readonly #beginnings: Tensor[][] = [];
+  #joined: Tensor[] = [];
 
   /** @param from Places that each row's keys have among those of all beginnings and then all rows, u32. */
   constructor(gpu: Gpu, from: Tensor) {
@@ -166,17 +170,27 @@ class SharedPast implements Past {
   }
 
   extend(layer: number, k: Variable, v: Variable): [Variable, Variable] {
-    if (this.length === 0) return this.#layers[layer] = [k, v];
-    const [first, second] = this.#layers[layer];
-    return [this.#joined(first, k), this.#joined(second, v)];
+    if (this.length === 0) {
+      this.#beginnings[layer] = [k, v].map(({ value }) => this.#copy(value));
+      return [k, v];
+    }
+    for (const tensor of this.#joined) tensor.dispose();
+    this.#joined = [k, v].map(({ value }, i) => this.#join(this.#beginnings[layer][i], value));
+    return [constant(this.#joined[0]), constant(this.#joined[1])];
   }
 
-  #joined(beginnings: Variable, rows: Variable): Variable {
-    const [gpu, [a, b]] = [this.#gpu, [beginnings.value, rows.value]];
-    using all = gpu.tensor([a.shape[0] + b.shape[0], b.shape[1]]);
-    gpu.copy(a, all);
-    gpu.copy(b, all, a.size);
-    return constant(embedding(gpu, this.#from, all));
+  #copy(rows: Tensor): Tensor {
+    const copy = this.#gpu.tensor(rows.shape);
+    this.#gpu.copy(rows, copy);
+    return copy;
+  }
+
+  #join(beginnings: Tensor, rows: Tensor): Tensor {
+    const gpu = this.#gpu;
+    using all = gpu.tensor([beginnings.shape[0] + rows.shape[0], rows.shape[1]]);
+    gpu.copy(beginnings, all);
+    gpu.copy(rows, all, beginnings.size);
+    return embedding(gpu, this.#from, all);
   }
 }
 

@@ -153,3 +153,24 @@ Deno.test("Tape.recompute() passes an input through, and nothing back where no g
   }
   assertEquals(gpu.liveBytes, live);
 });
+
+Deno.test("Tape.recompute() on a tape for values alone holds what goes from stage to stage, and no more", async () => {
+  const live = gpu.liveBytes;
+  {
+    using x = ones();
+    using tape = new Tape(gpu, { gradients: false });
+    let stream = tape.apply(addRule, [constant(x), constant(x)], null);
+    const held: number[] = [];
+    for (let stage = 0; stage < 4; stage++) {
+      stream = tape.recompute(stream, (tape, [a]) => {
+        const [twice] = tape.apply(addRule, [a, a], null);
+        return tape.apply(addRule, [twice, a], null);
+      });
+      held.push(gpu.liveBytes - live);
+    }
+    assertEquals(new Set(held).size, 1, `${held}`);
+    const [same] = tape.recompute(stream, (_, [a]) => [a]);
+    assertEquals([...await gpu.read(same.value)], [162, 162, 162, 162]);
+  }
+  assertEquals(gpu.liveBytes, live);
+});
