@@ -61,8 +61,8 @@ const FINDINGS: readonly Finding[] = [
     ],
     notebook: "[03](notebooks/03-convergence.ipynb), [07](notebooks/07-forgetting.ipynb)",
     missing:
-      "bases 2 and 3 pretrained anew, as they have seen some of the general text that forgetting is measured on " +
-      "([data](data/README.md)); rates of full fine-tuning above 1e-3 on them; tasks lost; rates between those tried",
+      "rows of the present bases 2 and 3 (those counted are of the ones before, which had seen some of the general text " +
+      "that forgetting is measured on); tasks lost; rates between those tried",
   },
   {
     name: "C5",
