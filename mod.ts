@@ -29,7 +29,8 @@ export { readPeftAdapter, writePeftAdapter } from "./lib/io/peft.ts";
 export { loadModel, type LoadOptions, Model } from "./lib/nn/model.ts";
 export type { Branch, Changes, DecoderWeights, Layer } from "./lib/nn/decoder.ts";
 export { constant, type InputUse, parameter, type Rule, Tape, type Variable } from "./lib/autograd/tape.ts";
-export type { LinearAttributes } from "./lib/autograd/linear.ts";
+export { type LinearAttributes, linearRule, type LinearSaved } from "./lib/autograd/linear.ts";
+export * as rules from "./lib/autograd/rules.ts";
 export { Parameters } from "./lib/autograd/parameters.ts";
 export type { AdamwSettings } from "./lib/ops/adamw.ts";
 export type { TokenRow } from "./lib/datasets/encode.ts";
@@ -44,7 +45,8 @@ export {
 } from "./lib/adapters/adapter.ts";
 export { attach, type AttachOptions } from "./lib/adapters/attach.ts";
 export type { Basis, MethodOptions } from "./lib/adapters/options.ts";
-export { methodNames } from "./lib/adapters/methods.ts";
+export { addMethod, methodNames } from "./lib/adapters/methods.ts";
+export type { Factors, LayerForm, LayerTarget, Method, Target } from "./lib/adapters/method.ts";
 export {
   effectiveRank,
   type LayerSpectrum,

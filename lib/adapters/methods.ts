@@ -10,8 +10,7 @@ import { mora } from "./mora.ts";
 import { orthogonal } from "./orthogonal.ts";
 import { pissa } from "./pissa.ts";
 
-/** All methods. */
-export const METHODS: readonly Method[] = [
+const methods: Method[] = [
   olora,
   lora,
   rslora,
@@ -27,8 +26,28 @@ export const METHODS: readonly Method[] = [
   full,
 ];
 
+const names = methods.map(({ name }) => name);
+
+/** All methods. */
+export const METHODS: readonly Method[] = methods;
+
 /** Names of all methods. */
-export const methodNames: readonly string[] = METHODS.map(({ name }) => name);
+export const methodNames: readonly string[] = names;
+
+/**
+ * Adds a method of one's own: `attach` and configurations then find it by its name, in this process.
+ *
+ * @throws {RangeError} If there is one of that name.
+ */
+export function addMethod(method: Method): void {
+  if (names.includes(method.name)) {
+    throw new RangeError(
+      `Cannot add method "${method.name}": expected a name that is none of ${names.join(", ")}`,
+    );
+  }
+  methods.push(method);
+  names.push(method.name);
+}
 
 /**
  * The method called `name`.

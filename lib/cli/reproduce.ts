@@ -49,7 +49,7 @@ export const reproduce: Command = {
       value: "M",
       help: `default tiny; ${MODEL_HELP}`,
     },
-    quick: { type: "flag", help: "two minutes on two CPU cores after set-up: short runs" },
+    quick: { type: "flag", help: "short runs: two to four minutes on two CPU cores after set-up" },
     all: { type: "flag", help: "runs of full length, whatever they take" },
   },
 

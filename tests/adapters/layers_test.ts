@@ -1,9 +1,11 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import type { Adapter } from "../../lib/adapters/adapter.ts";
 import { combine } from "../../lib/adapters/combine.ts";
 import { floraLayer } from "../../lib/adapters/flora.ts";
 import { layerWeight } from "../../lib/adapters/layer_weight.ts";
+import { addMethod } from "../../lib/adapters/methods.ts";
+import { mora } from "../../lib/adapters/mora.ts";
 import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
 import { saveModel } from "../../lib/adapters/save_model.ts";
 import { spectrum } from "../../lib/adapters/spectrum.ts";
@@ -212,4 +214,12 @@ Deno.test("attach() and others refuse of layers without two factors what means n
   await Deno.writeTextFile(`${folder}/kit_adapter.json`, JSON.stringify({ format: "another" }));
   await assertRejects(() => loadAdapter(other, folder), SyntaxError, 'found format "another"');
   await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("addMethod() refuses a name that is taken", () => {
+  assertThrows(
+    () => addMethod(mora),
+    RangeError,
+    'Cannot add method "mora": expected a name that is none of olora',
+  );
 });

@@ -76,6 +76,15 @@ Deno.test("README.md: its TypeScript runs", async () => {
   assert(output.includes(`${blocks} passed`), output);
 });
 
+Deno.test("CONTRIBUTING.md: a method in forty lines runs", async () => {
+  const [, block] = read("CONTRIBUTING.md").match(/^```ts\n(.*?)^```/ms)!;
+  const method = block.slice(block.indexOf("addMethod({"), block.indexOf("});") + 3).trim().split("\n");
+  assert(method.length <= 40, `${method.length} lines`);
+  const { success, output } = await deno("test", "-P", "--doc", "CONTRIBUTING.md");
+  assert(success, output);
+  assert(output.includes("1 passed"), output);
+});
+
 Deno.test("README.md: its `deno task olora` lines run", async () => {
   for (const line of shellLines(read("README.md")).filter((line) => line.startsWith("deno task olora "))) {
     const { success, output } = await deno(...words(line).slice(1));
