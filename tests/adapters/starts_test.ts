@@ -1,7 +1,7 @@
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import type { Adapter } from "../../lib/adapters/adapter.ts";
-import { toFloat32 } from "../../lib/core/host_tensor.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
 import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
 import { readPeftAdapter } from "../../lib/io/peft.ts";
@@ -144,4 +144,33 @@ Deno.test("pissa by iterations projects W on a space of r dimensions, and comes 
   }
   assert(misses[0] > misses[1] && misses[1] > misses[2]);
   assertAlmostEquals(misses[2], 0, 1e-3);
+});
+
+Deno.test("olora with B frozen is plain LoRA with B = Q frozen and A = 0, step for step; weight decay pulls them apart", async () => {
+  using model = await load();
+  const losses = async (adapter: Adapter, weightDecay: number) => {
+    const data = parseDataset(JSON.stringify({ batches: await fixtureBatches("llama_tied") }), "b.json");
+    using trainer = new Trainer(adapter, batches(data, { batchSize: 1, seqLen: 1, seed: 0 }), {
+      ...{ steps: 20, learningRate: 1e-3, weightDecay },
+    });
+    return (await Array.fromAsync(trainer.run())).flat().map(({ loss }) => loss);
+  };
+  for (const weightDecay of [0, 1]) {
+    const init = new Map<string, { a: HostTensor; b: HostTensor }>();
+    const frozen = await (async () => {
+      using adapter = await started(model, { method: "olora", freeze: "B" });
+      for (const { module, m, n, b } of await layers(adapter)) {
+        init.set(module, {
+          a: hostTensor([RANK, n], new Float32Array(RANK * n)),
+          b: hostTensor([m, RANK], Float32Array.from(b)),
+        });
+      }
+      return await losses(adapter, weightDecay);
+    })();
+    using plain = await started(model, { method: "mica", init });
+    const apart = (await losses(plain, weightDecay)).map((loss, i) => Math.abs(loss - frozen[i]));
+    // Two sums of the same terms, rounded differently at each of twenty steps, and losses of about 5 nats.
+    if (weightDecay === 0) assertLess(Math.max(...apart), 20 * 5 * EPS);
+    else assert(apart[19] > 1e-4, `${apart}`);
+  }
 });
