@@ -8,6 +8,7 @@ import { openDevice } from "../../lib/gpu/device.ts";
 import type { Gpu } from "../../lib/gpu/gpu.ts";
 import { matmulContests } from "../../lib/kernels/matmul_variants.ts";
 import { settleVariants } from "../../lib/ops/variants.ts";
+import { compareFlora } from "./flora.ts";
 import { openKit } from "./kit.ts";
 import { compareLapack } from "./lapack.ts";
 import { compareLoad } from "./load.ts";
@@ -25,6 +26,7 @@ printRows(await runBenches(gpu, wanted));
 if (!Deno.args.includes("--no-peers")) {
   await compareLapack(gpu);
   await compareStep(gpu);
+  await compareFlora(gpu);
   await compareLoad(gpu);
   await compareSmolLm2(gpu);
   await comparePeers(gpu);
