@@ -11,29 +11,32 @@ import { addTaskVectors } from "./task_arithmetic.ts";
 /** Options of `combine`. */
 export interface CombineOptions {
   /**
-   * Most ranks of a layer: the sum of low-rank changes is replaced by its best approximation of that rank, U √S and √S Vᵀ
-   * of its largest singular triplets; a layer whose sum has a lower rank keeps it. Default: the exact sum.
+   * Most ranks of a layer: the sum of low-rank changes is replaced by its best approximation of that rank, U √S
+   * and √S Vᵀ of its largest singular triplets; a layer whose sum has a lower rank keeps it. Default: the exact
+   * sum.
    */
   readonly rank?: number;
 }
 
 /**
- * A new adapter that changes each weight by Σ wᵢ dWᵢ, the weighted sum of what `adapters` change, attached in place of
- * what is; with weights of 1 they are stacked. None of them is touched, and the new one keeps nothing of theirs.
+ * A new adapter that changes each weight by Σ wᵢ dWᵢ, the weighted sum of what `adapters` change, attached in
+ * place of what is; with weights of 1 they are stacked. None of them is touched, and the new one keeps nothing of
+ * theirs.
  *
  * It is a plain LoRA whose factors are theirs side by side, so its rank is the sum of their ranks; an adapter that
- * starts away from zero counts for 2 r, as B A − B₀ A₀ = (B − B₀) A + B₀ (A − A₀), which is zero before it is trained.
- * The scales are in B, and its own is 1. Adapters of full fine-tuning give one of their kind, W + Σ wᵢ (Wᵢ − W).
+ * starts away from zero counts for 2 r, as B A − B₀ A₀ = (B − B₀) A + B₀ (A − A₀), which is zero before it is
+ * trained. The scales are in B, and its own is 1. Adapters of full fine-tuning give one of their kind, W + Σ wᵢ
+ * (Wᵢ − W).
  *
- * Source: `add_weighted_adapter` of huggingface/peft with `combination_type="cat"`, and with a rank `"svd"`; the terms of
- * the starts are our own. PEFT's `"linear"` is another thing: it adds the factors, (Σ √wᵢ Bᵢ) (Σ √wᵢ Aᵢ), which has the
- * products Bᵢ Aⱼ of different adapters too. With a rank: Eckart and Young 1936, "The approximation of one matrix by another
- * of lower rank". Full fine-tuning: Ilharco et al. 2022, arXiv:2212.04089, §2.
+ * Source: `add_weighted_adapter` of huggingface/peft with `combination_type="cat"`, and with a rank `"svd"`; the
+ * terms of the starts are our own. PEFT's `"linear"` is another thing: it adds the factors, (Σ √wᵢ Bᵢ) (Σ √wᵢ Aᵢ),
+ * which has the products Bᵢ Aⱼ of different adapters too. With a rank: Eckart and Young 1936, "The approximation
+ * of one matrix by another of lower rank". Full fine-tuning: Ilharco et al. 2022, arXiv:2212.04089, §2.
  *
  * @param adapters On one model; a layer that only some of them adapt gets the sum of those.
  * @param weights wᵢ, dimensionless, one for each adapter; default all 1.
- * @throws {RangeError} If there are none, they are of several models or of both kinds, one changes more than low-rank
- * factors can, a weight is no number, or the rank no whole number >= 1.
+ * @throws {RangeError} If there are none, they are of several models or of both kinds, one changes more than
+ * low-rank factors can, a weight is no number, or the rank no whole number >= 1.
  */
 export async function combine(
   adapters: readonly Adapter[],

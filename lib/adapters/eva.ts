@@ -3,7 +3,6 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { type Axes, stacked } from "../linalg/incremental_svd.ts";
 import { isSmall, leading } from "../linalg/leading.ts";
 import { svd } from "../linalg/svd.ts";
-import type { AdapterConfig } from "./adapter.ts";
 import { layerInputs } from "./activations.ts";
 import type { Method, StartContext, Target } from "./method.ts";
 
@@ -14,16 +13,19 @@ const ITERATIONS = 4;
 const seen = new WeakMap<StartContext, ReadonlyMap<string, Axes>>();
 
 /**
- * EVA: A₀ is the axes in which most of the variance of a layer's input lies, B₀ = 0; both are trained. The ranks go where most is
- * explained: of all layers' axes, each with its share of its layer's variance, the Σ r largest shares are taken, of one layer
- * at most ρ r, and none where none is left; α follows the rank, so that s is the same everywhere.
+ * EVA: A₀ is the axes in which most of the variance of a layer's input lies, B₀ = 0; both are trained. The ranks
+ * go where most is explained: of all layers' axes, each with its share of its layer's variance, the Σ r largest
+ * shares are taken, of one layer at most ρ r, and none where none is left; α follows the rank, so that s is the
+ * same everywhere.
  *
- * The axes are right singular vectors of the inputs about their mean, by incremental decomposition from batch to batch with ρ r of
- * them kept, of the tokens that another is predicted from; each batch counts once. Layers of one input share them.
+ * The axes are right singular vectors of the inputs about their mean, by incremental decomposition from batch to
+ * batch with ρ r of them kept, of the tokens that another is predicted from; each batch counts once. Layers of one
+ * input share them.
  *
- * Source: Paischer et al. 2024, arXiv:2410.07170, §3 and algorithm 1, as PEFT's `eva` with its defaults has it. Deviations:
- * PEFT goes through the data until axes no longer turn; here the given batches are what counts. A layer's rank is at most min(out, in).
- * Where equal shares are cut, layers in the order of the model come first, in PEFT any. PEFT takes the tokens that are predicted.
+ * Source: Paischer et al. 2024, arXiv:2410.07170, §3 and algorithm 1, as PEFT's `eva` with its defaults has it.
+ * Deviations: PEFT goes through the data until axes no longer turn; here the given batches are what counts. A
+ * layer's rank is at most min(out, in). Where equal shares are cut, layers in the order of the model come first,
+ * in PEFT any. PEFT takes the tokens that are predicted.
  */
 export const eva: Method = {
   name: "eva",

@@ -5,8 +5,9 @@ import { negativeLogLikelihood, uploadBatch } from "../nn/score.ts";
 import type { StartContext, Target } from "./method.ts";
 
 /**
- * The gradient of the loss by the weight of each target, at the base, f32 `[out, in]`: the mean over batches of the gradient
- * of each batch's mean nats per predicted token; batches that predict none do not count. What is attached to the model does not count, and no weight is copied.
+ * The gradient of the loss by the weight of each target, at the base, f32 `[out, in]`: the mean over batches of
+ * the gradient of each batch's mean nats per predicted token; batches that predict none do not count. What is
+ * attached to the model does not count, and no weight is copied.
  *
  * Layers are made again in the backward pass, so that beside the gradients it takes about the activations of one.
  *

@@ -11,15 +11,17 @@ import type { Factors, Method, Target } from "./method.ts";
 const ITERATIONS = 4;
 
 /**
- * LoRA-GA: the factors start along the gradient G = U S Vᵀ of the weight on some batches, so that the first update of
- * B A is close to that of the weight: A₀ = V[:, :r]ᵀ and B₀ = U[:, r:2r] S[r:2r] d, with d = out^¼ / √γ; both are trained. With
- * `stable: "paper"` A₀ = d V[:, :r]ᵀ and B₀ = d U[:, r:2r]. r is at most min(out, in) / 2.
+ * LoRA-GA: the factors start along the gradient G = U S Vᵀ of the weight on some batches, so that the first update
+ * of B A is close to that of the weight: A₀ = V[:, :r]ᵀ and B₀ = U[:, r:2r] S[r:2r] d, with d = out^¼ / √γ; both
+ * are trained. With `stable: "paper"` A₀ = d V[:, :r]ᵀ and B₀ = d U[:, r:2r]. r is at most min(out, in) / 2.
  *
- * Triplets come from subspace iteration on a space of 4 r dimensions, of small matrices from the whole decomposition. Beside the factors the start takes the gradients of the targets, f32.
+ * Triplets come from subspace iteration on a space of 4 r dimensions, of small matrices from the whole
+ * decomposition. Beside the factors the start takes the gradients of the targets, f32.
  *
- * Source: Wang et al. 2024, arXiv:2407.05000, §3.2 and §3.3, as PEFT's `lora_ga` has it: direction "ArB2r" and scale "stable". There the
- * singular values are in B₀, in the authors' own code they are not, and d is in both factors: that is "paper". Deviations: the
- * base stays W, as in olora; G is the mean over batches of their mean losses' gradients, with PEFT the caller's choice.
+ * Source: Wang et al. 2024, arXiv:2407.05000, §3.2 and §3.3, as PEFT's `lora_ga` has it: direction "ArB2r" and
+ * scale "stable". There the singular values are in B₀, in the authors' own code they are not, and d is in both
+ * factors: that is "paper". Deviations: the base stays W, as in olora; G is the mean over batches of their mean
+ * losses' gradients, with PEFT the caller's choice.
  */
 export const loraGa: Method = {
   name: "lora-ga",

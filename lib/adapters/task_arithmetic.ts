@@ -3,8 +3,9 @@ import type { Adapter } from "./adapter.ts";
 import { attach } from "./attach.ts";
 
 /**
- * A new adapter of method "full" with the weights W + Σ wᵢ (Wᵢ − W), attached in place of what is: Wᵢ − W is the task
- * vector of adapter i, zero for a weight that it does not train. Summed on the host in float64 and rounded once to f32.
+ * A new adapter of method "full" with the weights W + Σ wᵢ (Wᵢ − W), attached in place of what is: Wᵢ − W is the
+ * task vector of adapter i, zero for a weight that it does not train. Summed on the host in float64 and rounded
+ * once to f32.
  *
  * Source: Ilharco et al. 2022, arXiv:2212.04089, §2.
  *

@@ -13,8 +13,8 @@ export interface Axes {
 }
 
 /**
- * The matrix whose right singular vectors are the axes of what has been seen and of more rows: S V, the rows about their own
- * mean, and √(c m / (c + m)) times what the means are apart, for c rows seen and m more.
+ * The matrix whose right singular vectors are the axes of what has been seen and of more rows: S V, the rows about
+ * their own mean, and √(c m / (c + m)) times what the means are apart, for c rows seen and m more.
  *
  * Source: Ross, Lim, Lin and Yang 2008, "Incremental learning for robust visual tracking", §3.2.
  *

@@ -15,11 +15,12 @@ export function isSmall(m: number, n: number, columns: number): boolean {
 }
 
 /**
- * Triplets of W on a random space of `columns` dimensions after rounds of subspace iteration: the largest ones to within
- * (s_{columns + 1} / s_i)^(2 · iterations + 1), all but a decomposition of `[columns, n]` on the device, in f32.
+ * Triplets of W on a random space of `columns` dimensions after rounds of subspace iteration: the largest ones to
+ * within (s_{columns + 1} / s_i)^(2 · iterations + 1), all but a decomposition of `[columns, n]` on the device, in
+ * f32.
  *
- * Source: algorithm 4.4 of Halko, Martinsson and Tropp 2011, arXiv:0909.4061; `columns` is the rank with what oversampling
- * it gets.
+ * Source: algorithm 4.4 of Halko, Martinsson and Tropp 2011, arXiv:0909.4061; `columns` is the rank with what
+ * oversampling it gets.
  *
  * @param matrix W, f32 `[m, n]`, finite.
  * @param options `rng` draws the space; `columns` is at most min(m, n).
