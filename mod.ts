@@ -56,7 +56,7 @@ export {
 } from "./lib/adapters/spectrum.ts";
 export { loadAdapter, saveAdapter } from "./lib/adapters/save.ts";
 export { type MergeReport, type SavedDType, saveModel } from "./lib/adapters/save_model.ts";
-export { combine } from "./lib/adapters/combine.ts";
+export { combine, type CombineOptions } from "./lib/adapters/combine.ts";
 export { residualModel, toPlainLora } from "./lib/adapters/convert.ts";
 export { type Batch, batches, batchesInOrder, type BatchOptions } from "./lib/datasets/batches.ts";
 export { type Dataset, type DatasetOptions, loadDataset } from "./lib/datasets/load.ts";

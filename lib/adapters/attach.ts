@@ -7,12 +7,13 @@ import { moduleAlpha, moduleRank, type PeftAdapter } from "../io/peft_format.ts"
 import { expectedTensors } from "../io/weights.ts";
 import { type NamedMatrix, requireFinite } from "../linalg/finite.ts";
 import type { Model } from "../nn/model.ts";
+import type { TokenBatch } from "../nn/score.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import { rowNorms } from "../ops/magnitude.ts";
 import { Parameters } from "../autograd/parameters.ts";
 import { attachLayers } from "./attach_layers.ts";
 import { Adapter, type AdapterBranch, type AdapterConfig } from "./adapter.ts";
-import type { Factors, Target } from "./method.ts";
+import type { Factors, Method, StartContext, Target } from "./method.ts";
 import { findMethod } from "./methods.ts";
 import { resolveOptions } from "./options.ts";
 import { selectTargets } from "./targets.ts";
@@ -24,6 +25,8 @@ export interface AttachOptions extends Partial<AdapterConfig> {
   init?: PeftAdapter["factors"];
   /** Weights of the base that are trained whole beside the factors, with what they start from, e.g. from `readPeftAdapter`. */
   weights?: NonNullable<PeftAdapter["weights"]>;
+  /** Batches of the training data, for a method whose start looks at data (lora-ga, eva). */
+  batches?: readonly TokenBatch[];
 }
 
 /**
@@ -37,21 +40,22 @@ export interface AttachOptions extends Partial<AdapterConfig> {
  */
 export async function attach(model: Model, options: AttachOptions = {}): Promise<Adapter> {
   const { targets: usual } = FAMILIES[model.config.family];
-  const config = resolveOptions({ targets: usual, ...options });
-  if (config.method === "full" && options.weights) {
+  const asked = resolveOptions({ targets: usual, ...options });
+  if (asked.method === "full" && options.weights) {
     throw new RangeError(
       "Cannot attach weights for full fine-tuning: expected none, as it starts at the base's",
     );
   }
-  if (config.method === "full") return attachFull(model, config, options.targets !== undefined);
-  const method = findMethod(config.method);
-  const targets = selectTargets(model.config, config.targets).map((target): Target => ({
+  if (asked.method === "full") return attachFull(model, asked, options.targets !== undefined);
+  const method = findMethod(asked.method);
+  const all = selectTargets(model.config, asked.targets).map((target): Target => ({
     ...target,
     w: model.weights.get(`${target.module}.weight`)!,
   }));
-  const settings = targets.map((target) => settingsOf(config, target));
+  const wanted = all.map((target) => settingsOf(asked, target));
+  const context = contextOf(model, method, options);
   // Factors that are given may be of any rank: a plain LoRA made of an olora has twice its.
-  if (!options.init) checkRanks(settings, targets);
+  if (!options.init) checkRanks(wanted, all);
   const { gpu } = model;
   if (method.layer) {
     if (options.init || options.weights) {
@@ -59,19 +63,22 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
         `Cannot attach ${method.name} with given factors: expected none, as it has no A and B`,
       );
     }
-    await requireFinite(gpu, "adapt", named(targets));
+    await requireFinite(gpu, "adapt", named(all));
     return attachLayers(
       model,
-      config,
+      asked,
       method.layer,
-      targets.map((target, i) => ({ ...target, config: settings[i] })),
+      all.map((target, i) => ({ ...target, config: wanted[i] })),
     );
   }
-  if (method.startsAtZero || options.init) await requireFinite(gpu, "adapt", named(targets));
+  if (method.startsAtZero || options.init || context) await requireFinite(gpu, "adapt", named(all));
+  const { config, targets, settings } = context && method.ranks
+    ? withRanks(asked, all, wanted, await method.ranks(all, wanted, context))
+    : { config: asked, targets: all, settings: wanted };
   const whole = await wholeWeights(model, options.weights ?? new Map());
   const factors = options.init
     ? given(gpu, targets, options.init, settings)
-    : await starts(gpu, targets, settings);
+    : await starts(gpu, targets, settings, context);
   const parameters = roomFor(gpu, targets, factors, config, whole);
   const startsAtZero = method.startsAtZero || config.subtract === false;
   const owned: Tensor[] = [];
@@ -105,6 +112,28 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
   return model.changes = new Adapter(model, config, parameters, branches, owned);
 }
 
+/** What the start is given, if it looks at data and is not given itself. */
+function contextOf(
+  model: Model,
+  { name, batches: wanted }: Method,
+  { init, batches }: AttachOptions,
+): StartContext | undefined {
+  if (batches && (!wanted || init)) {
+    throw new RangeError(
+      `Cannot attach ${name} with batches: expected none, as ${
+        init ? "its factors are given" : "its start looks at no data"
+      }`,
+    );
+  }
+  if (!wanted || init) return undefined;
+  if (batches?.some(({ targets }) => targets.some((target) => target >= 0))) return { model, batches };
+  throw new RangeError(
+    `Cannot start ${name}: found ${
+      batches?.length ? "batches without a token to predict" : "no batches"
+    }, expected some of the training data, as in attach(model, { method: "${name}", batches })`,
+  );
+}
+
 /** Writes m of one layer to `into`: as it is given, or the norms of the rows of W + s B A. */
 function startMagnitude(gpu: Gpu, w: Tensor, factors: Factors, scale: number, into: Tensor): void {
   const { a, b, magnitude } = factors;
@@ -123,17 +152,47 @@ function settingsOf(config: AdapterConfig, { module }: Target): AdapterConfig {
   return { ...rest, rank, alpha: moduleAlpha({ ...rest, alphaPattern }, module) };
 }
 
+/** Settings and targets with these ranks, those of rank 0 left out; each keeps its scale α / r. */
+function withRanks(
+  config: AdapterConfig,
+  all: readonly Target[],
+  settings: readonly AdapterConfig[],
+  ranks: readonly number[],
+): { config: AdapterConfig; targets: Target[]; settings: AdapterConfig[] } {
+  const kept = [...all.keys()].filter((i) => ranks[i] > 0);
+  const made = kept.map((i) => {
+    const { rank, alpha } = settings[i];
+    return { ...settings[i], rank: ranks[i], alpha: alpha * ranks[i] / rank };
+  });
+  const patterns = (name: "rank" | "alpha") =>
+    Object.fromEntries(
+      kept.map((i, at) => [all[i].module.replaceAll(".", "\\."), made[at][name]] as const)
+        .filter(([, value]) => value !== config[name]),
+    );
+  const targets = kept.map((i) => all[i]);
+  return {
+    config: {
+      ...config,
+      ...(targets.length < all.length && { targets: targets.map(({ module }) => module) }),
+      ...{ rankPattern: patterns("rank"), alphaPattern: patterns("alpha") },
+    },
+    targets,
+    settings: made,
+  };
+}
+
 /** Starting factors of all targets, those of equal settings made together. */
 async function starts(
   gpu: Gpu,
   targets: readonly Target[],
   settings: readonly AdapterConfig[],
+  context: StartContext | undefined,
 ): Promise<Factors[]> {
   const groups = Map.groupBy(targets.keys(), (i) => `${settings[i].rank} ${settings[i].alpha}`);
   const factors: Factors[] = [];
   for (const group of groups.values()) {
     const config = settings[group[0]];
-    const made = await findMethod(config.method).start(gpu, group.map((i) => targets[i]), config);
+    const made = await findMethod(config.method).start(gpu, group.map((i) => targets[i]), config, context);
     group.forEach((i, at) => factors[i] = made[at]);
   }
   return factors;

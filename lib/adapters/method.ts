@@ -2,6 +2,8 @@ import type { Tape, Variable } from "../autograd/tape.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import type { Model } from "../nn/model.ts";
+import type { TokenBatch } from "../nn/score.ts";
 import type { AdapterConfig } from "./adapter.ts";
 import type { MethodOptions } from "./options.ts";
 
@@ -15,6 +17,14 @@ export interface Target {
   readonly out: number;
   /** Input features. */
   readonly in: number;
+}
+
+/** What a start that looks at data is given. */
+export interface StartContext {
+  /** The model, whose base is looked at: what is attached does not count. */
+  readonly model: Model;
+  /** Batches of the training data; at least one. */
+  readonly batches: readonly TokenBatch[];
 }
 
 /** The two factors that an adapter starts from, both f32; whoever asked for them disposes them. */
@@ -80,6 +90,23 @@ export interface Method {
   scale?(config: Pick<AdapterConfig, "alpha" | "rank">): number;
   /** Learning rate of B over that of A; default 1. */
   ratio?(config: Pick<AdapterConfig, "ratio">): number;
-  /** Makes the starting factors of all targets. */
-  start(gpu: Gpu, targets: readonly Target[], config: AdapterConfig): Promise<Factors[]>;
+  /** Batches of the training data that a run gives the start by default, where the start looks at data. */
+  readonly batches?: number;
+  /** Ranks that the data give the targets in place of those in their settings, before `start`; a target may get 0. */
+  ranks?(
+    targets: readonly Target[],
+    settings: readonly AdapterConfig[],
+    context: StartContext,
+  ): Promise<number[]>;
+  /**
+   * Makes the starting factors of all targets.
+   *
+   * @param context Given to a method with `batches`.
+   */
+  start(
+    gpu: Gpu,
+    targets: readonly Target[],
+    config: AdapterConfig,
+    context?: StartContext,
+  ): Promise<Factors[]>;
 }

@@ -1,7 +1,9 @@
 import { dora } from "./dora.ts";
+import { eva } from "./eva.ts";
 import { flora } from "./flora.ts";
 import { full } from "./full.ts";
 import { lora, loraFa, loraPlus, rslora } from "./lora.ts";
+import { loraGa } from "./lora_ga.ts";
 import type { Method } from "./method.ts";
 import { mica } from "./mica.ts";
 import { milora } from "./milora.ts";
@@ -20,6 +22,8 @@ const methods: Method[] = [
   pissa,
   milora,
   mica,
+  loraGa,
+  eva,
   dora,
   mora,
   flora,

@@ -27,6 +27,15 @@ export interface MethodOptions {
   readonly iterations?: number;
   /** mora: how x is brought to the side of the matrix: 1 adds up groups, 6 turns each (default). */
   readonly type?: 1 | 6;
+  /** lora-ga: γ, which the size of the start falls with, as 1 / √γ in each factor that has it. Default 16. */
+  readonly gamma?: number;
+  /**
+   * lora-ga: what gives the factors their size: "peft" (default), the gradient's singular values and γ in B; "paper", γ in
+   * both.
+   */
+  readonly stable?: "peft" | "paper";
+  /** eva: ρ, the largest rank that a layer may get over r; 1 leaves all at r. Default 2. */
+  readonly rho?: number;
   /** lora+: learning rate of B over that of A. Default 16. */
   readonly ratio?: number;
 }
@@ -58,6 +67,9 @@ const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   norm: oneOf("olora"),
   iterations: count,
   type: oneOf(1, 6),
+  gamma: positive,
+  rho: { expected: "a number >= 1", allows: (value) => Number.isFinite(value) && (value as number) >= 1 },
+  stable: oneOf("peft", "paper"),
   ratio: positive,
 };
 

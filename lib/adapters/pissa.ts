@@ -1,11 +1,8 @@
 import { Rng } from "../core/rng.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import type { Tensor } from "../gpu/tensor.ts";
 import { requireFinite } from "../linalg/finite.ts";
-import { qrAll } from "../linalg/qr.ts";
-import { type Svd, svd } from "../linalg/svd.ts";
+import { leading } from "../linalg/leading.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
-import { matmul } from "../ops/matmul.ts";
 import type { AdapterConfig } from "./adapter.ts";
 import type { Factors, Method, Target } from "./method.ts";
 import { balancedFactors, decompose } from "./singular.ts";
@@ -36,37 +33,12 @@ async function iterated(gpu: Gpu, targets: readonly Target[], config: AdapterCon
   const factors: Factors[] = [];
   for (const target of targets) {
     using wide = target.w.dtype === "f32" ? undefined : effectiveWeight(gpu, target.w);
-    const found = await leading(gpu, { ...target, w: wide ?? target.w }, config);
+    const found = await leading(gpu, { name: target.module, w: wide ?? target.w }, {
+      columns: config.rank,
+      iterations: config.iterations!,
+      rng: new Rng(config.seed, `pissa ${target.module}`),
+    });
     factors.push(balancedFactors(gpu, found, target, config));
   }
   return factors;
-}
-
-/** r triplets by subspace iteration. */
-async function leading(
-  gpu: Gpu,
-  target: Target,
-  { rank, seed, iterations = 0 }: AdapterConfig,
-): Promise<Svd> {
-  const { module, w, in: n } = target;
-  const rng = new Rng(seed, `pissa ${module}`);
-  const orthonormal = async (x: Tensor) => {
-    using panel = x;
-    const [{ q, r }] = await qrAll(gpu, [{ name: module, w: panel }]);
-    r.dispose();
-    return q;
-  };
-  using random = gpu.upload(Float32Array.from({ length: n * rank }, () => rng.normal()), [n, rank]);
-  let q = await orthonormal(matmul(gpu, "nn", w, random));
-  for (let i = 0; i < iterations; i++) {
-    using left = q;
-    using right = await orthonormal(matmul(gpu, "tn", w, left));
-    q = await orthonormal(matmul(gpu, "nn", w, right));
-  }
-  using basis = q;
-  using small = matmul(gpu, "tn", basis, w);
-  const { u, s, v } = svd(await gpu.read(small), { m: rank, n });
-  using turn = gpu.upload(Float32Array.from(u), [rank, rank]);
-  using left = matmul(gpu, "nn", basis, turn);
-  return { u: Float64Array.from(await gpu.read(left)), s, v };
 }

@@ -20,7 +20,7 @@ import { wholeWeightSettings } from "./whole_weights.ts";
  *
  * An adapter that starts away from zero (olora) also gets `start/`, a PEFT folder of its own with A₀ and B₀: loading
  * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
- * does not depend on the signs of Q. A start that PEFT cannot form (another basis, milora, pissa by iterations; any for GPT-2, whose
+ * does not depend on the signs of Q. A start that PEFT cannot form (another basis, milora, lora-ga, pissa by iterations; any for GPT-2, whose
  * matrices PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
  * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32, and what
  * has no two factors (mora, flora) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and

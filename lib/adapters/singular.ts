@@ -1,5 +1,6 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { balanced } from "../linalg/balanced.ts";
 import { requireFinite } from "../linalg/finite.ts";
 import { type Svd, svd } from "../linalg/svd.ts";
 import type { AdapterConfig } from "./adapter.ts";
@@ -31,7 +32,7 @@ export async function decompose(gpu: Gpu, targets: readonly Target[]): Promise<S
  */
 export function balancedFactors(
   gpu: Gpu,
-  { u, s, v }: Svd,
+  found: Svd,
   { out: m, in: n }: Pick<Target, "out" | "in">,
   { method, rank, alpha }: Pick<AdapterConfig, "method" | "rank" | "alpha">,
   first = 0,
@@ -41,13 +42,6 @@ export function balancedFactors(
       `Cannot start ${method} with alpha ${alpha}: expected a number > 0, as S is divided by it`,
     );
   }
-  const k = s.length;
-  const root = Array.from({ length: rank }, (_, i) => Math.sqrt(s[first + i] * rank / alpha));
-  const a = new Float32Array(rank * n);
-  const b = new Float32Array(m * rank);
-  for (let i = 0; i < rank; i++) {
-    for (let j = 0; j < n; j++) a[i * n + j] = root[i] * v[j * k + first + i];
-    for (let j = 0; j < m; j++) b[j * rank + i] = root[i] * u[j * k + first + i];
-  }
+  const { a, b } = balanced(found, { m, n, rank, first }, alpha / rank);
   return { a: gpu.keep(gpu.upload(a, [rank, n])), b: gpu.keep(gpu.upload(b, [m, rank])) };
 }

@@ -70,7 +70,18 @@ export interface RunGroup {
 }
 
 /** Settings that make a variant of a method, in the order in which its key names them. */
-const VARIANTS = ["freeze", "basis", "balance", "subtract", "keep", "norm", "ratio"];
+const VARIANTS = [
+  "freeze",
+  "basis",
+  "balance",
+  "subtract",
+  "keep",
+  "norm",
+  "ratio",
+  "gamma",
+  "stable",
+  "rho",
+];
 
 /** Key of a method and of its colour: `olora`, `lora`, `full`, `olora-freeze-B`, `olora-basis-last`, … */
 export function methodKey(config: RowConfig): string {
@@ -101,6 +112,8 @@ const NAMES: Readonly<Record<string, string>> = {
   "rslora": "rsLoRA",
   "lora+": "LoRA+",
   "lora-fa": "LoRA-FA",
+  "lora-ga": "LoRA-GA",
+  "eva": "EVA",
   "orthogonal": "LoRA from orthogonal factors",
   "dora": "DoRA",
   "mora": "MoRA",
@@ -115,6 +128,9 @@ const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {
   keep: () => "kept orthonormal",
   norm: () => "A of OLoRA's norm",
   type: (type) => `type ${type}`,
+  gamma: (gamma) => `γ ${gamma}`,
+  stable: (form) => form === "paper" ? "the paper's size" : "PEFT's size",
+  rho: (rho) => `ρ ${rho}`,
   ratio: (ratio) => `ratio ${ratio}`,
 };
 

@@ -7,7 +7,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { VERSION } from "../core/version.ts";
 import type { Model } from "../nn/model.ts";
 import { meanDivergence, meanLoss, multipleChoice } from "../train/evaluate.ts";
-import { evaluationBatches, trainRun } from "../train/run.ts";
+import { evaluationBatches, startData, trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import type { RunEvent } from "../train/run_event.ts";
 import { DivergedError } from "../train/train.ts";
@@ -219,7 +219,7 @@ export class Laboratory {
       ...(rank !== undefined && { rank }),
       ...(targets !== undefined && { targets }),
     };
-    using _adapter = await attach(this.#model, options);
+    using _adapter = await attach(this.#model, { ...options, ...await startData(config, this.#model) });
     await this.#gpu.settled();
     this.#warm.add(key);
   }

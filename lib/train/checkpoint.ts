@@ -1,7 +1,12 @@
+import type { AdapterConfig } from "../adapters/adapter.ts";
+import type { AttachOptions } from "../adapters/attach.ts";
+import { selectTargets } from "../adapters/targets.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import { readJson, readTextIfAny } from "../io/json_file.ts";
 import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { moduleRank, type PeftFactors } from "../io/peft_format.ts";
+import type { Model } from "../nn/model.ts";
 import type { Trainer } from "./train.ts";
 
 /** Where a training stands, beside its numbers. */
@@ -16,6 +21,8 @@ export interface CheckpointState {
   readonly position: number;
   /** Kernel variant by family. */
   readonly variants: readonly (readonly [string, string])[];
+  /** How the adapter was made: what its start found in the data, layers and their ranks, included. */
+  readonly adapter: AdapterConfig;
 }
 
 /**
@@ -43,6 +50,7 @@ export async function saveCheckpoint(folder: string, trainer: Trainer, identity:
     tokens: trainer.tokens,
     position: trainer.position,
     variants: [...gpu.variants],
+    adapter: trainer.adapter.config,
   };
   await writeFileAtomic(`${aside}/state.json`, JSON.stringify(state, null, 2) + "\n");
   await Deno.remove(`${folder}.old`, { recursive: true }).catch(ignoreMissing);
@@ -72,13 +80,7 @@ export async function restoreCheckpoint(
   trainer: Trainer,
   identity: string,
 ): Promise<void> {
-  if (stored.identity !== identity) {
-    throw new RangeError(
-      `Cannot resume from ${stored.folder}: it belongs to a run with ${
-        difference(stored.identity, identity)
-      }`,
-    );
-  }
+  checkIdentity(stored, identity);
   const { gpu } = trainer.adapter.model;
   using file = await openSafetensors(`${stored.folder}/numbers.safetensors`);
   for (const [name, tensor] of numbersOf(trainer)) {
@@ -87,6 +89,42 @@ export async function restoreCheckpoint(
   trainer.optimizer.step = stored.step;
   trainer.tokens = stored.tokens;
   trainer.position = stored.position;
+}
+
+/**
+ * What `attach` needs to make room for the adapter of a checkpoint whose start looked at data: its layers and ranks, and
+ * starting factors, zero where the checkpoint has no use for them. Nothing is computed again.
+ *
+ * @throws {RangeError} If the checkpoint is of another run.
+ */
+export async function storedStart(
+  stored: NonNullable<Awaited<ReturnType<typeof readCheckpoint>>>,
+  identity: string,
+  model: Model,
+): Promise<AttachOptions> {
+  checkIdentity(stored, identity);
+  const { targets, rank, rankPattern = {}, alphaPattern = {} } = stored.adapter;
+  using file = await openSafetensors(`${stored.folder}/numbers.safetensors`);
+  const init = new Map<string, PeftFactors>();
+  for (const { module, out, in: width } of selectTargets(model.config, targets)) {
+    const r = moduleRank({ rank, rankPattern }, module);
+    const read = async (name: string, shape: [number, number]) =>
+      file.tensors.has(name)
+        ? await file.read(name)
+        : hostTensor(shape, new Float32Array(shape[0] * shape[1]));
+    init.set(module, {
+      a: await read(`${module}.a0`, [r, width]),
+      b: await read(`${module}.b0`, [out, r]),
+    });
+  }
+  return { targets, rankPattern, alphaPattern, init };
+}
+
+function checkIdentity({ identity, folder }: { identity: string; folder: string }, expected: string): void {
+  if (identity === expected) return;
+  throw new RangeError(
+    `Cannot resume from ${folder}: it belongs to a run with ${difference(identity, expected)}`,
+  );
 }
 
 function numbersOf({ adapter, optimizer }: Trainer) {

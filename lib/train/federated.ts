@@ -1,5 +1,6 @@
 import type { Adapter } from "../adapters/adapter.ts";
 import type { Batch } from "../datasets/batches.ts";
+import { balanced } from "../linalg/balanced.ts";
 import { svdOfProduct } from "../linalg/svd_product.ts";
 import { Trainer, type TrainOptions } from "./train.ts";
 
@@ -133,22 +134,9 @@ async function writeProducts(
         for (let j = 0; j < r; j++) left[row * k + i * r + j] = shares[i] * factors[layer].b[row * r + j];
       }
     });
-    const { u, s, v } = svdOfProduct(left, right, { m, n, k });
-    const width = s.length;
-    gpu.write(
-      a.value,
-      Float32Array.from({ length: r * n }, (_, at) => {
-        const j = Math.floor(at / n);
-        return Math.sqrt(s[j]) * v[(at % n) * width + j];
-      }),
-    );
-    gpu.write(
-      b.value,
-      Float32Array.from({ length: m * r }, (_, at) => {
-        const j = at % r;
-        return Math.sqrt(s[j]) * u[Math.floor(at / r) * width + j];
-      }),
-    );
+    const factors = balanced(svdOfProduct(left, right, { m, n, k }), { m, n, rank: r });
+    gpu.write(a.value, factors.a);
+    gpu.write(b.value, factors.b);
   });
   await gpu.settled();
 }

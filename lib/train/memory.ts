@@ -1,4 +1,5 @@
 import { attach, type AttachOptions } from "../adapters/attach.ts";
+import { findMethod } from "../adapters/methods.ts";
 import type { DType } from "../core/dtype.ts";
 import { GpuError } from "../core/errors.ts";
 import type { Batch } from "../datasets/batches.ts";
@@ -17,7 +18,7 @@ export interface MemoryPlan {
   readonly weights: number;
   /** The adapter: parameters, gradients and starting factors. */
   readonly adapter: number;
-  /** The most that an update takes on top: moments, activations, gradients, logits. */
+  /** The most that an update, or a start that looks at data, takes on top: moments, activations, gradients, logits. */
   readonly update: number;
   /** All of it. */
   readonly total: number;
@@ -54,12 +55,16 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   }
   using model = new Model(gpu, { name: folder, folder }, config, undefined, tensors);
   const weights = gpu.liveBytes;
-  using adapter = await attach(model, options);
+  const [batch] = sameBatch(batchSize, seqLen);
+  const looks = findMethod(options.method ?? "olora").batches && !options.init;
+  gpu.pool.resetPeak();
+  using adapter = await attach(model, { ...options, ...(looks && { batches: [batch] }) });
   const attached = gpu.liveBytes;
+  const start = looks ? gpu.pool.peakBytes : 0;
   gpu.pool.resetPeak();
   using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps: 1, recompute });
   for await (const _ of trainer.run());
-  const total = gpu.pool.peakBytes;
+  const total = Math.max(start, gpu.pool.peakBytes);
   return { weights, adapter: attached - weights, update: total - attached, total };
 }
 

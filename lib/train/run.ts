@@ -15,10 +15,10 @@ import { readPeftAdapter } from "../io/peft.ts";
 import { moduleScale } from "../io/peft_format.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { settleVariants } from "../ops/variants.ts";
-import { readCheckpoint, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint, restoreCheckpoint, saveCheckpoint, storedStart } from "./checkpoint.ts";
 import { meanLoss } from "./evaluate.ts";
 import { reserveMemory } from "./memory.ts";
-import { checkRunConfig, type RunConfig, runIdentity } from "./run_config.ts";
+import { checkRunConfig, type RunConfig, runIdentity, startBatchesOf } from "./run_config.ts";
 import type { RunEvent } from "./run_event.ts";
 import { type StepRecord, Trainer } from "./train.ts";
 
@@ -77,7 +77,10 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   const steps = stepsOf(dataset, config);
   await gpu.settled();
   const begin = performance.now();
-  using adapter = await attach(model, options);
+  const start = stored && startBatchesOf(config)
+    ? await storedStart(stored, identity, model)
+    : firstBatches(dataset, config, model);
+  using adapter = await attach(model, { ...options, ...start });
   await gpu.settled();
   await control.onAttached?.(adapter, performance.now() - begin);
   const position = stored?.position ?? 0;
@@ -198,6 +201,21 @@ function stepsOf(dataset: Dataset, { data, steps, accumulate = 1 }: RunConfig): 
 function batchesOf(dataset: Dataset, config: RunConfig, model: Model, position: number): Iterator<Batch> {
   const { batchSize = 8, seed = 0 } = config;
   return batches(dataset, { batchSize, seqLen: seqLenOf(config, model), seed, position });
+}
+
+/** The first batches of a run's data, for `attach`, where the method's start looks at them. */
+function firstBatches(dataset: Dataset, config: RunConfig, model: Model): Pick<AttachOptions, "batches"> {
+  const wanted = startBatchesOf(config);
+  if (!wanted) return {};
+  const order = batchesOf(dataset, config, model, 0);
+  return { batches: [...Iterator.from(order).take(wanted)] };
+}
+
+/** What `attach` needs of a run's data: batches, where the method's start looks at them, else nothing. */
+export async function startData(config: RunConfig, model: Model): Promise<Pick<AttachOptions, "batches">> {
+  return startBatchesOf(config)
+    ? firstBatches(await datasetOf(config.data, config, model), config, model)
+    : {};
 }
 
 /**

@@ -1,3 +1,4 @@
+import { findMethod } from "../adapters/methods.ts";
 import type { MethodOptions } from "../adapters/options.ts";
 import type { Schedule } from "../optim/schedule.ts";
 
@@ -26,6 +27,8 @@ export interface RunConfig extends MethodOptions {
   readonly dropout?: number;
   /** PEFT folder with the starting factors. */
   readonly init?: string;
+  /** Batches of the training data, from the first one on, that a start looks at, as those of lora-ga and eva do. Default the method's own. */
+  readonly startBatches?: number;
   /** Updates. Default 200; on batches already made, as many as there are. */
   readonly steps?: number;
   /** Sequences of a batch. Default 8. */
@@ -78,12 +81,16 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   balance: true,
   iterations: true,
   type: true,
+  gamma: true,
+  stable: true,
+  rho: true,
   subtract: true,
   keep: true,
   norm: true,
   ratio: true,
   dropout: true,
   init: true,
+  startBatches: true,
   steps: true,
   batchSize: true,
   seqLen: true,
@@ -126,12 +133,28 @@ export function checkRunConfig(config: RunConfig): void {
   whole("permutation", config.permutation, 0);
   whole("batchSize", config.batchSize, 1);
   whole("seqLen", config.seqLen, 1);
+  whole("startBatches", config.startBatches, 1);
   whole("checkpointEvery", config.checkpointEvery, 0);
   whole("evaluation.every", config.evaluation?.every ?? 1, 1);
   whole("evaluation.rows", config.evaluation?.rows, 1);
+  if (config.startBatches !== undefined && (config.init !== undefined || !startBatchesOf(config))) {
+    throw new RangeError(
+      `Cannot train with startBatches ${config.startBatches}: expected none, as ${
+        config.init === undefined
+          ? `the start of ${config.method ?? "olora"} looks at no data`
+          : "init is given"
+      }`,
+    );
+  }
   if (config.method === "full" && config.init !== undefined) {
     throw new RangeError(`Cannot train with init ${config.init}: expected none, as "full" has no factors`);
   }
+}
+
+/** How many batches of the training data the start of a run looks at; 0 where it looks at none. */
+export function startBatchesOf({ method = "olora", init, startBatches }: RunConfig): number {
+  const { batches = 0 } = findMethod(method);
+  return batches && init === undefined ? startBatches ?? batches : 0;
 }
 
 /** What determines a run's numbers, as text: its settings in one order, without what changes none of them. */

@@ -5,6 +5,7 @@ import { combine } from "../../lib/adapters/combine.ts";
 import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
 import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
+import { svd } from "../../lib/linalg/svd.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { Trainer } from "../../lib/train/train.ts";
@@ -110,6 +111,63 @@ Deno.test("combine() makes an adapter that is saved and loaded as any other, of 
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("combine() to a rank leaves of the sum what its singular values beyond that rank are, and all where there are none", async () => {
+  using model = await load();
+  using olora = await trained(model, { method: "olora", rank: 3, targets: "all-linear" });
+  using lora = await trained(model, { method: "lora", rank: 2, alpha: 6, targets: ["q_proj", "k_proj"] }, 1);
+  const weights = [0.5, -2];
+  using exact = await combine([olora, lora], weights);
+  for (const rank of [2, 7, 100]) {
+    using adapter = await combine([olora, lora], weights, { rank });
+    for (const [module, { b }] of adapter.branches) {
+      const [out, found] = b.value.shape;
+      const { value, magnitude } = (await change(exact, module))!;
+      const n = value.length / out;
+      const total = module.match(/[qk]_proj$/) ? 8 : 6;
+      assertEquals(found, Math.min(rank, total, out, n));
+      const kept = (await change(adapter, module))!;
+      const { s } = svd(value, { m: out, n });
+      const left = Math.hypot(...value.map((x, at) => x - kept.value[at]));
+      const rounding = Math.hypot(...bound(total, magnitude), ...bound(found, kept.magnitude));
+      expectClose([left], [Math.hypot(...s.subarray(found))], rounding, `${module} at rank ${rank}`);
+    }
+  }
+});
+
+Deno.test("combine() of full fine-tuning gives W + Σ w (Wᵢ − W), of layers or of all weights", async () => {
+  using model = await load();
+  const { gpu } = model;
+  const base = await score(model, ids);
+  using first = await trained(model, { method: "full", targets: ["q_proj", "o_proj"] });
+  const alone = await score(model, ids);
+  using second = await trained(model, { method: "full", targets: ["o_proj", "up_proj"] }, 1);
+  using all = await trained(model, { method: "full" }, 2);
+  const bytes = gpu.liveBytes;
+  for (const [adapters, weights] of [[[first, second], [0.5, -2]], [[first, all], [1, 0.25]]] as const) {
+    using sum = await combine(adapters, weights);
+    const names = new Set(adapters.flatMap(({ parameters }) => parameters.names));
+    assertEquals(new Set(sum.parameters.names), names);
+    for (const name of names) {
+      const w = await gpu.read(model.weights.get(name)!);
+      const value = Float64Array.from(w);
+      for (const [i, { parameters }] of adapters.entries()) {
+        const trained = parameters.get(name);
+        if (trained) {
+          (await gpu.read(trained.value)).forEach((x, at) => value[at] += weights[i] * (x - w[at]));
+        }
+      }
+      expectClose(await gpu.read(sum.parameters.get(name)!.value), value, bound(1, value), name);
+    }
+  }
+  assertEquals(gpu.liveBytes, bytes);
+  {
+    using _one = await combine([first]);
+    (await score(model, ids)).forEach((row, i) => expectClose(row, alone[i], 1e-5, `row ${i}`));
+    using _none = await combine([first, all], [0, 0]);
+    assertEquals(await score(model, ids), base);
+  }
+});
+
 Deno.test("combine() refuses what cannot be added", async () => {
   using model = await load();
   using other = await load();
@@ -123,9 +181,19 @@ Deno.test("combine() refuses what cannot be added", async () => {
     [[first], [NaN], "expected one number for each"],
     [[first, elsewhere], undefined, "adapters of several models: expected one model"],
     [[first, dora], undefined, "an adapter with a magnitude: expected adapters that are added to the base"],
-    [[first, full], undefined, "full fine-tuning: expected low-rank adapters"],
+    [[first, full], undefined, "full fine-tuning with low-rank adapters: expected adapters of one kind"],
   ];
   for (const [adapters, weights, message] of refusals) {
     await assertRejects(() => combine(adapters, weights), RangeError, message);
   }
+  await assertRejects(
+    () => combine([first], [1], { rank: 0 }),
+    RangeError,
+    "Cannot combine adapters to rank 0: expected a whole number >= 1",
+  );
+  await assertRejects(
+    () => combine([full], [1], { rank: 4 }),
+    RangeError,
+    "Cannot combine full fine-tuning to rank 4: expected no rank, as whole weights are kept",
+  );
 });

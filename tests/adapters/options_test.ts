@@ -11,6 +11,9 @@ const VALUES: Required<MethodOptions> = {
   norm: "olora",
   iterations: 2,
   type: 1,
+  gamma: 4,
+  stable: "paper",
+  rho: 1.5,
   ratio: 4,
 };
 
@@ -46,6 +49,9 @@ Deno.test("resolveOptions() refuses values that an option does not have", () => 
     [{ alphaPattern: { q_proj: NaN } }, "expected numbers"],
     [{ method: "full", rankPattern: { q_proj: 1 } }, "expected none, as full fine-tuning has no branches"],
     [{ method: "pissa", iterations: 0.5 }, "iterations 0.5: expected a whole number >= 0"],
+    [{ method: "lora-ga", gamma: 0 }, "gamma 0: expected a number > 0"],
+    [{ method: "lora-ga", stable: "unit" }, 'stable "unit": expected "peft" or "paper"'],
+    [{ method: "eva", rho: 0.5 }, "rho 0.5: expected a number >= 1"],
     [{ method: "lora+", ratio: -1 }, "ratio -1: expected a number > 0"],
   ];
   for (const [options, message] of refusals) assertThrows(() => resolveOptions(options), RangeError, message);

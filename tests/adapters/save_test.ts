@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
+import { findMethod } from "../../lib/adapters/methods.ts";
 import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
 import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
@@ -60,6 +61,16 @@ const CASES: Case[] = [
     again: ["lora", 6],
   },
   {
+    options: { method: "lora-ga", rank: 3, alpha: 6 },
+    stored: { r: 6, lora_alpha: 12, init_lora_weights: true },
+    again: ["lora", 6],
+  },
+  {
+    options: { method: "eva", rank: 3, alpha: 6 },
+    stored: { r: 3, lora_alpha: 6, init_lora_weights: "eva" },
+    again: ["eva", 3],
+  },
+  {
     options: { method: "orthogonal", rank: 2 },
     stored: { r: 2, init_lora_weights: "orthogonal" },
     again: ["orthogonal", 2],
@@ -86,9 +97,13 @@ for (const { options, stored, again: [method, rank] } of CASES) {
     const base = await score(model, ids);
     const folder = await Deno.makeTempDir();
     {
-      using adapter = await attach(model, { ...options, targets: "all-linear" });
       const data = parseDataset(JSON.stringify({ batches: await fixtureBatches("llama_untied") }), "b.json");
       const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
+      const looks = findMethod(options.method!).batches;
+      using adapter = await attach(model, {
+        ...{ ...options, targets: "all-linear" },
+        ...(looks && { batches: [order.next().value!] }),
+      });
       using trainer = new Trainer(adapter, order, { steps: 3, learningRate: 1e-2 });
       await Array.fromAsync(trainer.run());
       await saveAdapter(adapter, folder);

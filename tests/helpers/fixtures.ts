@@ -43,6 +43,8 @@ export interface FixtureRun {
     freeze?: "A" | "B";
     ratio?: number;
     type?: 1 | 6;
+    rankPattern?: Record<string, number>;
+    alphaPattern?: Record<string, number>;
     steps: number;
     learningRate: number;
     schedule: "constant" | "cosine";
@@ -136,7 +138,7 @@ export function runs(model: FixtureModel): Promise<Record<string, FixtureRun>> {
 
 /** Trainings of llama_tied by methods beside olora and lora. */
 export async function variants(): Promise<Record<string, FixtureRun>> {
-  const files = ["variants", "starts", "layers"].map((name) =>
+  const files = ["variants", "starts", "data_starts", "layers"].map((name) =>
     readFixture<Record<string, FixtureRun>>(`llama_tied/${name}.json`)
   );
   return Object.assign({}, ...await Promise.all(files));

@@ -29,6 +29,7 @@ const LOSSES: Record<string, number> = {
   ...{ "lora": 2e-5, "full": 2e-5, "olora": 7e-5 },
   ...{ "rslora": 5e-6, "lora+": 5e-6, "pissa": 5e-6, "milora": 5e-6 },
   ...{ "lora-fa": 5e-6, "orthogonal": 5e-6, "mica": 5e-6, "dora": 5e-6, "mora": 5e-6, "flora": 5e-6 },
+  ...{ "lora-ga": 5e-6, "eva": 5e-6 },
 };
 const NORMS = 1e-4;
 const NLL = 3e-5;
@@ -97,7 +98,7 @@ async function train(
 ): Promise<{ records: StepRecord[]; submits: number; looks: number }> {
   const gpu = await testDevice();
   using model = await loadModel(folder, { gpu });
-  const { method, rank, alpha, targets, freeze, ratio, type } = run.config;
+  const { method, rank, alpha, targets, freeze, ratio, type, rankPattern, alphaPattern } = run.config;
   const init = initFolder(name, run);
   const isOwn = init !== undefined && await readLayers(init) !== undefined;
   using adapter = isOwn ? await loadAdapter(model, init) : await attach(model, {
@@ -106,6 +107,7 @@ async function train(
     ...(freeze && { freeze }),
     ...(ratio && { ratio }),
     ...(type && { type }),
+    ...(rankPattern && { rankPattern, alphaPattern: alphaPattern! }),
     ...(init && { init: (await readPeftAdapter(init)).factors }),
   });
   assertEquals(adapter.trainable, run.trainable);

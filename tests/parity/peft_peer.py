@@ -1,8 +1,9 @@
 """PEFT as the other side of tests/parity/peft_test.ts: python tests/parity/peft_peer.py TASK_JSON, answers on stdout.
 
-The task: {"ids": [[...]], "write": [case], "read": [case]}. A case to write names a base folder, PEFT's settings, how
+The task: {"ids": [[...]], "write": [case], "read": [case], "mix": [case]}. A case to write names a base folder, PEFT's settings, how
 many steps to train, and where to save; one to read names a base folder and an
-adapter folder, or none to ask transformers for the base alone. The answer holds the nats of each token of ids, by the case's name: for `write` of the model in memory, never saved.
+adapter folder, or none to ask transformers for the base alone. One to mix names a base folder, adapter
+folders, their weights, and the combination_type and svd_rank of add_weighted_adapter. The answer holds the nats of each token of ids, by the case's name: for `write` of the model in memory, never saved.
 """
 
 import json
@@ -68,12 +69,25 @@ def read(case, ids):
     return nats(model, ids)
 
 
+def mix(case, ids):
+    first, *others = case["adapters"]
+    model = PeftModel.from_pretrained(base(case["base"]), first, adapter_name="0", torch_device="cpu")
+    for i, folder in enumerate(others, 1):
+        model.load_adapter(folder, adapter_name=str(i), torch_device="cpu")
+    names = [str(i) for i in range(len(case["adapters"]))]
+    how = dict(combination_type=case["type"], svd_rank=case.get("rank"))
+    model.add_weighted_adapter(names, case["weights"], "mixed", **how)
+    model.set_adapter("mixed")
+    return nats(model, ids)
+
+
 def main(task):
     torch.set_num_threads(1)
     ids = task["ids"]
     print(json.dumps({
         "write": {case["name"]: write(case, ids) for case in task.get("write", [])},
         "read": {case["name"]: read(case, ids) for case in task.get("read", [])},
+        "mix": {case["name"]: mix(case, ids) for case in task.get("mix", [])},
     }))
 
 

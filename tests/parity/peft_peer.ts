@@ -25,15 +25,27 @@ export interface PeftRead {
   adapter?: string;
 }
 
+/** Adapters for PEFT's add_weighted_adapter. */
+export interface PeftMixed {
+  name: string;
+  base: string;
+  adapters: string[];
+  weights: number[];
+  /** Its combination_type. */
+  type: "cat" | "svd" | "linear";
+  /** Its svd_rank. */
+  rank?: number;
+}
+
 /** Nats of each token by the name of the case. */
 export type Nats = Record<string, number[][]>;
 
 /** What PEFT makes of the adapters: it saves those to write, and says what each computes on `ids`. */
 export async function askPeft(
   python: string,
-  task: { ids: number[][]; write?: PeftMade[]; read?: PeftRead[] },
-): Promise<{ write: Nats; read: Nats }> {
-  return await runPython(python, "./peft_peer.py", task) as { write: Nats; read: Nats };
+  task: { ids: number[][]; write?: PeftMade[]; read?: PeftRead[]; mix?: PeftMixed[] },
+): Promise<{ write: Nats; read: Nats; mix: Nats }> {
+  return await runPython(python, "./peft_peer.py", task) as { write: Nats; read: Nats; mix: Nats };
 }
 
 /** The JSON that a script of this folder prints for `task`. */

@@ -4,6 +4,7 @@ import { attach } from "../../lib/adapters/attach.ts";
 import { saveAdapter } from "../../lib/adapters/save.ts";
 import { hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
 import { loadModel } from "../../lib/nn/model.ts";
+import { readCheckpoint, storedStart } from "../../lib/train/checkpoint.ts";
 import { trainRun } from "../../lib/train/run.ts";
 import type { RunConfig } from "../../lib/train/run_config.ts";
 import type { RunEvent } from "../../lib/train/run_event.ts";
@@ -28,6 +29,8 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
   "mora with dropout": { method: "mora", rank: 4, targets: "all-linear", dropout: 0.2 },
   flora: { method: "flora", rank: 2, targets: "all-linear" },
   mica: { method: "mica", rank: 4 },
+  "lora-ga": { method: "lora-ga", rank: 4, targets: "all-linear", startBatches: 3 },
+  "eva with dropout": { method: "eva", rank: 4, targets: "all-linear", dropout: 0.2 },
   "full with accumulation": { method: "full", accumulate: 2 },
 };
 
@@ -140,6 +143,50 @@ Deno.test("trainRun() goes on from all that a PEFT folder trains: factors, and w
   await Array.fromAsync(trainRun(config, control));
   assertEquals(start, toFloat32(norm));
   await Deno.remove(init, { recursive: true });
+});
+
+for (const method of ["lora-ga", "eva"]) {
+  Deno.test(`storedStart() has ${method}'s layers, ranks and factors, so that nothing is looked at again`, async () => {
+    const out = await Deno.makeTempDir();
+    const config = { model: MODEL, data: DATA, out, method, rank: 4, targets: "all-linear", steps: 8 };
+    const gpu = await testDevice();
+    let asked = 0;
+    let made: Record<string, unknown> = {};
+    const control = {
+      gpu,
+      stopped: () => asked++ >= 2,
+      onAttached: async (adapter: Adapter) => {
+        const starts = [...adapter.branches].map(async ([module, { a, b, start, scale }]) => {
+          const factors = start ?? { a: a.value, b: b.value };
+          return [module, [a.value.shape, scale, await gpu.read(start ? factors.a : factors.b)]] as const;
+        });
+        made = Object.fromEntries(await Promise.all(starts));
+      },
+    };
+    await Array.fromAsync(trainRun(config, control));
+    const stored = (await readCheckpoint(`${out}/checkpoint`))!;
+    using model = await loadModel(MODEL, { gpu });
+    const options = await storedStart(stored, stored.identity, model);
+    const asMade = made;
+    // Without batches there is nothing that it could be made of.
+    using adapter = await attach(model, { method, rank: 4, ...options });
+    await control.onAttached(adapter);
+    assertEquals(made, asMade);
+    await assertRejects(() => storedStart(stored, "{}", model), RangeError, "Cannot resume");
+    await Deno.remove(out, { recursive: true });
+  });
+}
+
+Deno.test("trainRun() refuses batches of a start that looks at none, and settings of it that make no sense", async () => {
+  const config = { model: MODEL, data: DATA, steps: 1 };
+  const refusals: [Partial<RunConfig>, string][] = [
+    [{ startBatches: 4 }, "startBatches 4: expected none, as the start of olora looks at no data"],
+    [{ method: "eva", startBatches: 0 }, "startBatches 0: expected a whole number >= 1"],
+    [{ method: "eva", init: "folder", startBatches: 1 }, "startBatches 1: expected none, as init is given"],
+  ];
+  for (const [settings, message] of refusals) {
+    await assertRejects(() => collect({ ...config, ...settings }, 1), RangeError, message);
+  }
 });
 
 Deno.test("trainRun() refuses the checkpoint of another run", async () => {
