@@ -4,8 +4,10 @@
  * @module
  */
 export { GpuError } from "./lib/core/errors.ts";
-export { type BlockDType, byteWidth, type DType } from "./lib/core/dtype.ts";
+export { type BlockDType, byteWidth, type DType, type GgufBlockDType } from "./lib/core/dtype.ts";
 export { type HostTensor, hostTensor, toFloat32 } from "./lib/core/host_tensor.ts";
+export { dequantizeNf4, type Nf4, type QuantizedScales, quantizeNf4 } from "./lib/core/nf4.ts";
+export type { QuantizedDType } from "./lib/core/quantize.ts";
 export { Rng, threefry2x32 } from "./lib/core/rng.ts";
 export { bindAxes, type Shape, size } from "./lib/core/shape.ts";
 export { type DeviceOptions, listAdapters, openDevice } from "./lib/gpu/device.ts";

@@ -76,8 +76,9 @@ export function narrow(
   return new Uint8Array(Uint16Array.from(values, dtype === "f16" ? f32ToF16 : f32ToBf16).buffer);
 }
 
-function roundEven(x: number): number {
+/** x rounded to a whole number, to the even one of two that are equally near. */
+export function roundEven(x: number): number {
   const low = Math.floor(x);
   const rest = x - low;
-  return rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low;
+  return rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low;
 }
