@@ -29,6 +29,7 @@ export type { PeftAdapter, PeftConfig, PeftFactors, PeftRows } from "./lib/io/pe
 export type { PeftTargets } from "./lib/io/peft_targets.ts";
 export { readPeftAdapter, writePeftAdapter } from "./lib/io/peft.ts";
 export { loadModel, type LoadOptions, Model } from "./lib/nn/model.ts";
+export { quantizeModel, type QuantizeOptions } from "./lib/nn/quantize.ts";
 export type { Branch, Changes, DecoderWeights, Layer } from "./lib/nn/decoder.ts";
 export { constant, type InputUse, parameter, type Rule, Tape, type Variable } from "./lib/autograd/tape.ts";
 export type { LinearAttributes } from "./lib/autograd/linear.ts";
@@ -45,6 +46,7 @@ export {
   type AdapterLayer,
 } from "./lib/adapters/adapter.ts";
 export { attach, type AttachOptions } from "./lib/adapters/attach.ts";
+export { attachQuantized, type QuantizedAdapter, type QuantizedOptions } from "./lib/adapters/quantized.ts";
 export type { Basis, MethodOptions } from "./lib/adapters/options.ts";
 export { methodNames } from "./lib/adapters/methods.ts";
 export {
@@ -94,6 +96,12 @@ export {
   type CompareProgress,
   type Contender,
 } from "./lib/experiments/compare.ts";
+export {
+  type LayerError,
+  type QuantizationError,
+  quantizationErrors,
+  type QuantizationOptions,
+} from "./lib/experiments/quantization.ts";
 export { literalResidual } from "./lib/experiments/residual.ts";
 export { type Sharpness, sharpness, type SharpnessOptions } from "./lib/experiments/sharpness.ts";
 export {
