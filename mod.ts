@@ -4,8 +4,10 @@
  * @module
  */
 export { GpuError } from "./lib/core/errors.ts";
-export { type BlockDType, byteWidth, type DType } from "./lib/core/dtype.ts";
+export { type BlockDType, byteWidth, type DType, type GgufBlockDType } from "./lib/core/dtype.ts";
 export { type HostTensor, hostTensor, toFloat32 } from "./lib/core/host_tensor.ts";
+export { dequantizeNf4, type Nf4, type QuantizedScales, quantizeNf4 } from "./lib/core/nf4.ts";
+export type { QuantizedDType } from "./lib/core/quantize.ts";
 export { Rng, threefry2x32 } from "./lib/core/rng.ts";
 export { bindAxes, type Shape, size } from "./lib/core/shape.ts";
 export { type DeviceOptions, listAdapters, openDevice } from "./lib/gpu/device.ts";
@@ -27,6 +29,7 @@ export type { PeftAdapter, PeftConfig, PeftFactors, PeftRows } from "./lib/io/pe
 export type { PeftTargets } from "./lib/io/peft_targets.ts";
 export { readPeftAdapter, writePeftAdapter } from "./lib/io/peft.ts";
 export { loadModel, type LoadOptions, Model } from "./lib/nn/model.ts";
+export { quantizeModel, type QuantizeOptions } from "./lib/nn/quantize.ts";
 export type { Branch, Changes, DecoderWeights, Layer } from "./lib/nn/decoder.ts";
 export { constant, type InputUse, parameter, type Rule, Tape, type Variable } from "./lib/autograd/tape.ts";
 export { type LinearAttributes, linearRule, type LinearSaved } from "./lib/autograd/linear.ts";
@@ -44,6 +47,7 @@ export {
   type AdapterLayer,
 } from "./lib/adapters/adapter.ts";
 export { attach, type AttachOptions } from "./lib/adapters/attach.ts";
+export { attachQuantized, type QuantizedAdapter, type QuantizedOptions } from "./lib/adapters/quantized.ts";
 export type { Basis, MethodOptions } from "./lib/adapters/options.ts";
 export { addMethod, methodNames } from "./lib/adapters/methods.ts";
 export type { Factors, LayerForm, LayerTarget, Method, Target } from "./lib/adapters/method.ts";
@@ -94,6 +98,12 @@ export {
   type CompareProgress,
   type Contender,
 } from "./lib/experiments/compare.ts";
+export {
+  type LayerError,
+  type QuantizationError,
+  quantizationErrors,
+  type QuantizationOptions,
+} from "./lib/experiments/quantization.ts";
 export { literalResidual } from "./lib/experiments/residual.ts";
 export { type Sharpness, sharpness, type SharpnessOptions } from "./lib/experiments/sharpness.ts";
 export {

@@ -33,15 +33,28 @@ export async function decompose(gpu: Gpu, targets: readonly Target[]): Promise<S
 export function balancedFactors(
   gpu: Gpu,
   found: Svd,
+  target: Pick<Target, "out" | "in">,
+  config: Pick<AdapterConfig, "method" | "rank" | "alpha">,
+  first = 0,
+): Factors {
+  const { a, b } = balancedOnHost(found, target, config, first);
+  return {
+    a: gpu.keep(gpu.upload(a, [config.rank, target.in])),
+    b: gpu.keep(gpu.upload(b, [target.out, config.rank])),
+  };
+}
+
+/** What `balancedFactors` uploads: A₀ `[r, in]` and B₀ `[out, r]`, rounded to f32. */
+export function balancedOnHost(
+  found: Svd,
   { out: m, in: n }: Pick<Target, "out" | "in">,
   { method, rank, alpha }: Pick<AdapterConfig, "method" | "rank" | "alpha">,
   first = 0,
-): Factors {
+): { a: Float32Array<ArrayBuffer>; b: Float32Array<ArrayBuffer> } {
   if (!(alpha > 0)) {
     throw new RangeError(
       `Cannot start ${method} with alpha ${alpha}: expected a number > 0, as S is divided by it`,
     );
   }
-  const { a, b } = balanced(found, { m, n, rank, first }, alpha / rank);
-  return { a: gpu.keep(gpu.upload(a, [rank, n])), b: gpu.keep(gpu.upload(b, [m, rank])) };
+  return balanced(found, { m, n, rank, first }, alpha / rank);
 }

@@ -1,4 +1,5 @@
 import { type BlockDType, blockSize, byteWidth } from "./dtype.ts";
+import { NF4_LEVELS } from "./nf4.ts";
 
 /** Writes the elements of the block that starts at byte `at` of `view` to `to`. */
 type ReadBlock = (view: DataView, at: number, to: Float32Array) => void;
@@ -21,7 +22,10 @@ function sixBits(view: DataView, at: number, s: number, which: 0 | 4): number {
   return low | (view.getUint8(at + which + s - 4) >> 2 & 48);
 }
 
-/** Products are exact in f32 (11 bits of an f16 times at most 13), so the one rounding is that of the last sum. */
+/**
+ * Products with an f16 are exact in f32 (its 11 bits times at most 13), so the one rounding is that of the last sum; where
+ * the scale is an f32, that of the product.
+ */
 const READ: Readonly<Record<BlockDType, ReadBlock>> = {
   q4_0(view, at, to) {
     const d = half(view, at);
@@ -61,12 +65,24 @@ const READ: Readonly<Record<BlockDType, ReadBlock>> = {
       to[i] = d * view.getInt8(at + 192 + (i >> 4)) * ((low | high << 4) - 32);
     }
   },
+  nf4(view, at, to) {
+    const absmax = view.getFloat32(at, true);
+    for (let i = 0; i < 64; i++) {
+      to[i] = absmax * NF4_LEVELS[view.getUint8(at + 4 + (i >> 1)) >> (i % 2 ? 0 : 4) & 15];
+    }
+  },
+  int8(view, at, to) {
+    const scale = view.getFloat32(at, true);
+    for (let i = 0; i < 64; i++) to[i] = scale * view.getInt8(at + 4 + i);
+  },
 };
 
 /**
- * The elements of whole blocks as f32, bit for bit what `gguf.quants.dequantize` of Python gives.
+ * The elements of whole blocks as f32, bit for bit what `gguf.quants.dequantize` of Python gives of GGUF's and bitsandbytes
+ * of NF4.
  *
- * Source: the block formats of ggml, https://github.com/ggml-org/ggml, `src/ggml-common.h` and `src/ggml-quants.c`.
+ * Source: the block formats of ggml, https://github.com/ggml-org/ggml, `src/ggml-common.h` and `src/ggml-quants.c`; `nf4`
+ * and `int8` are of our own construction, see `quantize`.
  *
  * @throws {RangeError} If `bytes` does not end with a block.
  */

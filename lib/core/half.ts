@@ -79,8 +79,9 @@ export function narrow(
   return new Uint8Array(halves.buffer);
 }
 
-function roundEven(x: number): number {
+/** x rounded to a whole number, to the even one of two that are equally near. */
+export function roundEven(x: number): number {
   const low = Math.floor(x);
   const rest = x - low;
-  return rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low;
+  return rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low;
 }

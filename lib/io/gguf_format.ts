@@ -1,4 +1,4 @@
-import { type BlockDType, blockSize, byteWidth, type DType } from "../core/dtype.ts";
+import { blockSize, byteWidth, type DType, type GgufBlockDType } from "../core/dtype.ts";
 import { HEADER_LIMIT, type TensorInfo } from "./safetensors_format.ts";
 
 /** A value of a GGUF file's metadata; arrays of numbers are typed arrays. */
@@ -8,7 +8,7 @@ export type GgufValue = string | number | boolean | GgufArray;
 export interface GgufArray extends ArrayLike<GgufValue> {}
 
 /** Element types of tensors that are read. */
-export type GgufDType = "F32" | "F16" | "BF16" | Uppercase<BlockDType>;
+export type GgufDType = "F32" | "F16" | "BF16" | Uppercase<GgufBlockDType>;
 
 /** What a GGUF header says. */
 export interface GgufHeader {

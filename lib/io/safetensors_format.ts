@@ -1,6 +1,6 @@
 import { byteLength } from "../core/host_tensor.ts";
 import type { HostTensor } from "../core/host_tensor.ts";
-import { type BlockDType, type DType, isBlockDType } from "../core/dtype.ts";
+import { type BlockDType, type DType, type GgufBlockDType, isBlockDType } from "../core/dtype.ts";
 
 /** Element types as safetensors spells them. */
 export type StoredDType =
@@ -67,7 +67,7 @@ export interface TensorInfo {
    * Element type as stored; all are listed, {@linkcode readableDType} tells which can be read. Block formats occur in
    * GGUF files alone.
    */
-  readonly dtype: StoredDType | Uppercase<BlockDType>;
+  readonly dtype: StoredDType | Uppercase<GgufBlockDType>;
   /** Lengths of the axes. */
   readonly shape: readonly number[];
   /** First byte, from the start of the file. */

@@ -1,10 +1,10 @@
-// Four elements that lie beside each other in GGUF's blocks, for the kernels that read them: dequantize, embedding.
+// Four elements that lie beside each other in blocks, for the kernels that read them: dequantize, embedding, matvec.
 //
 // Prepended to a kernel that defines `word(i)`, the i-th u32 of the blocks, and the const FORMAT: 3 q4_0, 4 q4_1,
-// 5 q5_0, 6 q5_1, 7 q8_0, 8 q4_k, 9 q6_k.
+// 5 q5_0, 6 q5_1, 7 q8_0, 8 q4_k, 9 q6_k, 10 nf4, 11 int8; and NF4, the 16 levels (by dequantize.ts).
 //
 // Exact: an f16 has 11 bits and what it is multiplied by at most 13, so products fit f32 and the one rounding is that of
-// the last sum, whether or not the compiler fuses it. WGSL lets a driver flush f16 subnormals in unpack2x16float (scales
+// the last sum, whether or not the compiler fuses it; with an f32 scale (10, 11) that of the one product. WGSL lets a driver flush f16 subnormals in unpack2x16float (scales
 // below 6e-5) and assume that there are no infinities and NaNs; lavapipe does neither.
 
 /// Four bytes from byte `at` on, which is even, as blocks are.
@@ -38,6 +38,9 @@ fn scale_and_minimum(at: u32, s: u32) -> vec2f {
   return vec2f(f32(scale), f32(minimum));
 }
 
+/// The levels numbered `q`; NF4 is a private variable, as lavapipe takes minutes to compile looking up a constant.
+fn nf4_levels(q: vec4u) -> vec4f { return vec4f(NF4[q.x], NF4[q.y], NF4[q.z], NF4[q.w]); }
+
 /// Elements `i` to `i + 3`, `i` a multiple of 4.
 fn four_of_blocks(i: u32) -> vec4f {
   if (FORMAT == 8) {
@@ -56,6 +59,16 @@ fn four_of_blocks(i: u32) -> vec4f {
     let high = (vec4u(four_bytes(at + 128u + side * 32u + j % 32u)) >> shifts) & vec4u(3u);
     let scale = bitcast<i32>(one_byte(at + 192u + i % 256u / 16u) << 24u) >> 24u;
     return unpack2x16float(four_bytes(at + 208u) & 0xffffu).x * f32(scale) * (vec4f(low | (high << vec4u(4u))) - 32.0);
+  }
+  if (FORMAT == 10) {
+    let at = i / 64u * 9u;
+    let q = (vec4u(word(at + 1u + i % 64u / 8u) >> (i % 8u / 4u * 16u)) >> vec4u(4u, 0u, 12u, 8u)) & vec4u(15u);
+    return bitcast<f32>(word(at)) * nf4_levels(q);
+  }
+  if (FORMAT == 11) {
+    let at = i / 64u * 17u;
+    let bytes = vec4u(word(at + 1u + i % 64u / 4u)) << vec4u(24u, 16u, 8u, 0u);
+    return bitcast<f32>(word(at)) * vec4f(bitcast<vec4i>(bytes) >> vec4u(24u));
   }
   let j = i % 32u;
   let half_block = j / 16u * 4u;

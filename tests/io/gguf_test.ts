@@ -20,7 +20,7 @@ const metadata: Record<string, TypedValue> = {
 
 function sample(): Record<string, HostTensor> {
   const rng = new Rng(7, "gguf");
-  const blocks = blockDTypes.map((dtype) =>
+  const blocks = blockDTypes.filter((dtype) => dtype !== "nf4" && dtype !== "int8").map((dtype) =>
     [dtype, randomBlocks(rng, [3, blockSize(dtype)], dtype)] as const
   );
   return {

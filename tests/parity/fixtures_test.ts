@@ -18,7 +18,9 @@ async function* files(folder: string): AsyncGenerator<string> {
 
 Deno.test("PROVENANCE.json names script, versions and sha256 of every fixture, and nothing else", async () => {
   const entries = await readFixture<Record<string, Entry>>("PROVENANCE.json");
-  const lists = ["requirements.txt", "lm_eval.txt"].map((name) => new URL(`make/${name}`, import.meta.url));
+  const lists = ["requirements.txt", "lm_eval.txt", "quantize.txt"].map((name) =>
+    new URL(`make/${name}`, import.meta.url)
+  );
   const pinned = (await Promise.all(lists.map((url) => Deno.readTextFile(url)))).join("");
   const found: string[] = [];
   let total = 0;
