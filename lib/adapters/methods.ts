@@ -1,3 +1,4 @@
+import { adalora } from "./adalora.ts";
 import { dora } from "./dora.ts";
 import { flora } from "./flora.ts";
 import { full } from "./full.ts";
@@ -24,6 +25,7 @@ export const METHODS: readonly Method[] = [
   dora,
   mora,
   flora,
+  adalora,
   full,
 ];
 

@@ -57,8 +57,9 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   using adapter = await attach(model, options);
   const attached = gpu.liveBytes;
   gpu.pool.resetPeak();
-  using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps: 1, recompute });
-  for await (const _ of trainer.run());
+  const steps = Number.MAX_SAFE_INTEGER;
+  using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps, recompute });
+  for await (const _ of trainer.run({ until: 1 }));
   const total = gpu.pool.peakBytes;
   return { weights, adapter: attached - weights, update: total - attached, total };
 }

@@ -11,6 +11,11 @@ const VALUES: Required<MethodOptions> = {
   norm: "olora",
   iterations: 2,
   type: 1,
+  targetRank: 1,
+  initWarmup: 2,
+  finalWarmup: 2,
+  maskInterval: 2,
+  orthogonality: 0.2,
   ratio: 4,
 };
 
