@@ -8,6 +8,7 @@ import type { Parameters } from "../autograd/parameters.ts";
 import type { LowRank } from "../ops/effective_weight.ts";
 import { orthonormalize } from "../linalg/qr.ts";
 import { expectedTensors, HEAD, headName } from "../io/weights.ts";
+import type { Course, TrainingPlace } from "./course.ts";
 import { findMethod } from "./methods.ts";
 import type { MethodOptions } from "./options.ts";
 
@@ -78,18 +79,20 @@ export class Adapter implements Changes, Disposable {
   readonly branches: ReadonlyMap<string, AdapterBranch>;
   /** Layers of another form by module path. */
   readonly layers: ReadonlyMap<string, AdapterLayer>;
+  /** What the method does beside the updates, if anything. */
+  readonly course: Course | undefined;
   /** Where the training loop stands, for dropout: step and part of the step; undefined outside of training. */
   training: readonly [step: number, part: number] | undefined;
   readonly #owned: readonly Tensor[];
 
-  /** Takes ownership of `parameters` and of `owned`; use `attach`. */
+  /** Takes ownership of `parameters`, of `owned` and of the course; use `attach`. */
   constructor(
     model: Model,
     config: AdapterConfig,
     parameters: Parameters,
     branches: ReadonlyMap<string, AdapterBranch>,
     owned: readonly Tensor[],
-    layers: ReadonlyMap<string, AdapterLayer> = new Map(),
+    { layers = new Map(), course }: { layers?: ReadonlyMap<string, AdapterLayer>; course?: Course } = {},
   ) {
     this.model = model;
     this.config = config;
@@ -97,6 +100,7 @@ export class Adapter implements Changes, Disposable {
     this.branches = branches;
     this.#owned = owned;
     this.layers = layers;
+    this.course = course;
   }
 
   /** s = α / r, or what the method makes of them, where no pattern says otherwise; 0 for "full". */
@@ -153,8 +157,9 @@ export class Adapter implements Changes, Disposable {
     return { p, key: threefry2x32(new Rng(seed, `dropout ${module}`).key, [...this.training]) };
   }
 
-  /** Restores what the method keeps while it trains: the orthonormality of B. Recorded after each update. */
-  afterUpdate(): void {
+  /** Recorded after each update: what the method does then, or restores of what it keeps, the orthonormality of B. */
+  afterUpdate(place: TrainingPlace): void {
+    this.course?.afterUpdate?.(place);
     if (this.config.keep !== "orthonormal") return;
     for (const { b } of this.branches.values()) orthonormalize(this.model.gpu, b.value);
   }
@@ -173,6 +178,7 @@ export class Adapter implements Changes, Disposable {
   [Symbol.dispose](): void {
     this.detach();
     this.parameters[Symbol.dispose]();
+    this.course?.[Symbol.dispose]();
     for (const tensor of this.#owned) tensor.dispose();
   }
 }

@@ -14,14 +14,17 @@ export function attachLayers(
   targets: readonly LayerTarget[],
 ): Adapter {
   const { gpu } = model;
-  const starts = new Map<string, HostTensor>();
+  const made: [name: string, path: string, tensor: HostTensor][] = [];
   const owned = new Map<string, Tensor>();
   for (const target of targets) {
-    for (const [name, tensor] of form.start(target)) starts.set(`${target.module}.${name}`, tensor);
+    for (const [name, tensor] of form.start(target)) made.push([name, `${target.module}.${name}`, tensor]);
     for (const [name, tensor] of form.constants?.(target) ?? []) {
       owned.set(`${target.module}.${name}`, gpu.keep(gpu.upload(toFloat32(tensor), tensor.shape)));
     }
   }
+  // Tensors of one name lie side by side, so that what is done to all of them is one dispatch.
+  const byName = [...Map.groupBy(made, ([name]) => name).values()].flat();
+  const starts = new Map(byName.map(([, path, tensor]) => [path, tensor]));
   const parameters = new Parameters(gpu, new Map([...starts].map(([name, { shape }]) => [name, shape])));
   for (const [name, tensor] of starts) gpu.write(parameters.get(name)!.value, toFloat32(tensor));
   const layers = new Map(targets.map((target): [string, AdapterLayer] => {
@@ -31,6 +34,8 @@ export function attachLayers(
     };
     return [target.module, { apply: (tape, inputs) => form.apply(tape, inputs, tensors, target) }];
   }));
+  const course = form.course?.(parameters, targets);
   gpu.flush();
-  return model.changes = new Adapter(model, config, parameters, new Map(), [...owned.values()], layers);
+  const parts = { layers, ...(course && { course }) };
+  return model.changes = new Adapter(model, config, parameters, new Map(), [...owned.values()], parts);
 }

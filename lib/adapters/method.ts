@@ -5,6 +5,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Model } from "../nn/model.ts";
 import type { TokenBatch } from "../nn/score.ts";
 import type { AdapterConfig } from "./adapter.ts";
+import type { CourseOf } from "./course.ts";
 import type { MethodOptions } from "./options.ts";
 
 /** A linear layer that an adapter is to sit on. */
@@ -43,6 +44,8 @@ export interface Factors {
 export interface LayerForm {
   /** Whether dropout of the added part's input means anything. */
   readonly takesDropout: boolean;
+  /** Whether the added part is scaled by α / r; default no, and α then means nothing. */
+  readonly takesAlpha?: boolean;
   /** What is trained in one layer, with what it starts from, f32, by names of its own. */
   start(target: LayerTarget): ReadonlyMap<string, HostTensor>;
   /** What stays as it is, likewise; default nothing. */
@@ -59,6 +62,8 @@ export interface LayerForm {
     tensors: (name: string) => Variable,
     target: LayerTarget,
   ): Variable;
+  /** What is done beside the updates; default nothing. */
+  readonly course?: CourseOf;
 }
 
 /** A layer and the settings that count there. */
@@ -82,7 +87,7 @@ export interface Method {
   readonly frozen?: "A" | "B";
   /** Whether the lengths of the rows of the merged weight are trained beside the factors. */
   readonly magnitude?: boolean;
-  /** In place of two factors: what the layer computes. `start` then makes nothing, and alpha means nothing. */
+  /** In place of two factors: what the layer computes. `start` then makes nothing. */
   readonly layer?: LayerForm;
   /** The options it takes beyond those that all methods have. */
   readonly takes: readonly (keyof MethodOptions)[];

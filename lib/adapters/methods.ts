@@ -1,3 +1,4 @@
+import { adalora } from "./adalora.ts";
 import { dora } from "./dora.ts";
 import { eva } from "./eva.ts";
 import { flora } from "./flora.ts";
@@ -27,6 +28,7 @@ const methods: Method[] = [
   dora,
   mora,
   flora,
+  adalora,
   full,
 ];
 

@@ -36,6 +36,16 @@ export interface MethodOptions {
   readonly stable?: "peft" | "paper";
   /** eva: ρ, the largest rank that a layer may get over r; 1 leaves all at r. Default 2. */
   readonly rho?: number;
+  /** adalora: triplets of a layer at the end, on average over the layers. Default two thirds of the rank. */
+  readonly targetRank?: number;
+  /** adalora: updates before the first cut. Default a tenth of all. */
+  readonly initWarmup?: number;
+  /** adalora: updates after the last cut. Default three tenths of all. */
+  readonly finalWarmup?: number;
+  /** adalora: updates from one cut to the next. Default 10. */
+  readonly maskInterval?: number;
+  /** adalora: weight of the factors' mean distance from orthonormal ones beside the loss in nats. Default 0.1. */
+  readonly orthogonality?: number;
   /** lora+: learning rate of B over that of A. Default 16. */
   readonly ratio?: number;
 }
@@ -52,6 +62,14 @@ const oneOf = (...values: readonly unknown[]): Rule => ({
 const count: Rule = {
   expected: "a whole number >= 0",
   allows: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+};
+const atLeastOne: Rule = {
+  expected: "a whole number >= 1",
+  allows: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
+};
+const notNegative: Rule = {
+  expected: "a number >= 0",
+  allows: (value) => Number.isFinite(value) && (value as number) >= 0,
 };
 const positive: Rule = {
   expected: "a number > 0",
@@ -70,6 +88,11 @@ const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   gamma: positive,
   rho: { expected: "a number >= 1", allows: (value) => Number.isFinite(value) && (value as number) >= 1 },
   stable: oneOf("peft", "paper"),
+  targetRank: atLeastOne,
+  initWarmup: count,
+  finalWarmup: count,
+  maskInterval: atLeastOne,
+  orthogonality: notNegative,
   ratio: positive,
 };
 
@@ -155,13 +178,19 @@ function checkTogether(config: AdapterConfig, refuse: (what: string, expected: s
 }
 
 function checkLayer(
-  { method, rank, alpha, dropout, freeze }: AdapterConfig,
-  { takesDropout }: LayerForm,
+  { method, rank, alpha, dropout, freeze, targetRank, rankPattern = {} }: AdapterConfig,
+  { takesDropout, takesAlpha }: LayerForm,
   refuse: (what: string, expected: string) => never,
 ): void {
-  if (alpha !== rank) refuse(`alpha ${alpha}`, `none for method ${method}, which has no scale`);
+  if (alpha !== rank && !takesAlpha) {
+    refuse(`alpha ${alpha}`, `none for method ${method}, which has no scale`);
+  }
   if (dropout && !takesDropout) {
     refuse(`dropout ${dropout}`, `0, as ${method} has no part that is added`);
+  }
+  const least = Math.min(rank, ...Object.values(rankPattern));
+  if (targetRank !== undefined && targetRank > least) {
+    refuse(`targetRank ${targetRank}`, `at most the rank, ${least}, from which it is cut`);
   }
   if (freeze && rank > 1) refuse(`freeze "${freeze}" and rank ${rank}`, "rank 1, where it is IA³");
 }

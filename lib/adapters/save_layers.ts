@@ -3,6 +3,7 @@ import { VERSION } from "../core/version.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { type JsonObject, readJsonIfAny } from "../io/json_file.ts";
 import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
+import type { Tensor } from "../gpu/tensor.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import type { Adapter } from "./adapter.ts";
@@ -15,16 +16,16 @@ const TENSORS = "kit_adapter.safetensors";
 
 /**
  * Writes an adapter that PEFT has no form for: `kit_adapter.json` with the settings that `attach` took and the modules
- * in order, and `kit_adapter.safetensors` with what is trained, f32, as `<module>.<name>`.
+ * in order, and `kit_adapter.safetensors` with what is trained, and what its training made of it beside that, f32, as
+ * `<module>.<name>`.
  *
  * @param delta Whether to add `<module>.delta`, the change of each weight, f32 `[out, in]`: what any other program needs.
  */
 export async function saveLayers(adapter: Adapter, folder: string, delta: boolean): Promise<void> {
-  const { model, config, parameters, layers } = adapter;
+  const { model, config, layers } = adapter;
   const { gpu } = model;
   const tensors = new Map<string, HostTensor>();
-  for (const name of parameters.names) {
-    const { value } = parameters.get(name)!;
+  for (const [name, value] of numbersOf(adapter)) {
     tensors.set(name, hostTensor(value.shape, await gpu.read(value)));
   }
   for (const module of delta ? layers.keys() : []) {
@@ -67,8 +68,7 @@ export async function loadLayers(model: Model, folder: string, settings: JsonObj
   using file = await openSafetensors(`${folder}/${TENSORS}`);
   const adapter = await attach(model, options as AttachOptions);
   try {
-    for (const name of adapter.parameters.names) {
-      const { value } = adapter.parameters.get(name)!;
+    for (const [name, value] of numbersOf(adapter)) {
       const found = file.tensors.get(name);
       if (found?.shape.join() !== value.shape.join()) {
         throw new RangeError(
@@ -85,4 +85,12 @@ export async function loadLayers(model: Model, folder: string, settings: JsonObj
     throw error;
   }
   return adapter;
+}
+
+/** What is written of an adapter. */
+function numbersOf({ parameters, course }: Adapter): [name: string, tensor: Tensor][] {
+  return [
+    ...parameters.names.map((name): [string, Tensor] => [name, parameters.get(name)!.value]),
+    ...course?.saved ?? [],
+  ];
 }

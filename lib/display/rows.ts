@@ -118,6 +118,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "dora": "DoRA",
   "mora": "MoRA",
   "flora": "FLoRA",
+  "adalora": "AdaLoRA",
 };
 
 const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {

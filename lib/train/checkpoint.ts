@@ -26,7 +26,7 @@ export interface CheckpointState {
 }
 
 /**
- * Writes what `restoreCheckpoint` needs to go on bit for bit: parameters, both moments, starting factors, step, place
+ * Writes what `restoreCheckpoint` needs to go on bit for bit: parameters, both moments, starting factors, what the method keeps beside them, step, place
  * in the data, and the kernel variants in use. Random numbers are functions of seed and step.
  *
  * The folder is written aside and renamed, so there is always one whole checkpoint: `folder`, or `folder.old` while
@@ -138,6 +138,7 @@ function numbersOf({ adapter, optimizer }: Trainer) {
     numbers.set(`${module}.a0`, start.a);
     numbers.set(`${module}.b0`, start.b);
   }
+  for (const [name, tensor] of adapter.course?.state ?? []) numbers.set(name, tensor);
   return numbers;
 }
 

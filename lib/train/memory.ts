@@ -62,8 +62,9 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   const attached = gpu.liveBytes;
   const start = looks ? gpu.pool.peakBytes : 0;
   gpu.pool.resetPeak();
-  using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps: 1, recompute });
-  for await (const _ of trainer.run());
+  const steps = Number.MAX_SAFE_INTEGER;
+  using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps, recompute });
+  for await (const _ of trainer.run({ until: 1 }));
   const total = Math.max(start, gpu.pool.peakBytes);
   return { weights, adapter: attached - weights, update: total - attached, total };
 }

@@ -4,6 +4,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { negativeLogLikelihood, uploadBatch } from "../nn/score.ts";
 import { AdamW } from "../optim/adamw.ts";
+import { meanLoss } from "./evaluate.ts";
 import { type Schedule, scheduleFactor } from "../optim/schedule.ts";
 import { sumInto } from "../ops/sum.ts";
 
@@ -69,8 +70,8 @@ const LOOK_MS = 250;
 /**
  * The training of one adapter: its optimiser, its place in the data, and the steps done.
  *
- * One update is one submit and waits for nothing; losses and norms stay on the device in a ring of 64 and are read
- * when `readEvery` updates have been made or a quarter of a second has passed, which is also when a stop is seen. Everything that a later update depends on is in `adapter.parameters`,
+ * One update is one submit and waits for nothing, but where the method has to read between two (`Course`); losses and norms stay on the device in a ring of 64 and are read
+ * when `readEvery` updates have been made or a quarter of a second has passed, which is also when a stop is seen. Everything that a later update depends on is in `adapter.parameters`, `adapter.course`,
  * `optimizer`, `tokens` and `position`.
  */
 export class Trainer implements Disposable {
@@ -100,6 +101,7 @@ export class Trainer implements Disposable {
     this.#batches = batches;
     this.position = position;
     this.#options = checked(options);
+    adapter.course?.check(this.#options.steps);
     this.optimizer = new AdamW(adapter.parameters);
     const { gpu } = adapter.model;
     this.#ring = gpu.keep(gpu.tensor([2, RING]));
@@ -123,7 +125,8 @@ export class Trainer implements Disposable {
     const until = Math.min(steps, options.until ?? steps);
     this.#lookedAt = performance.now();
     while (this.step < until && !options.stopped?.()) {
-      this.#update();
+      const batches = this.#update();
+      await this.#between(batches);
       if (this.#pending.length >= Math.min(this.#stride, readEvery) || this.step === until) {
         yield* this.#look();
       }
@@ -146,7 +149,7 @@ export class Trainer implements Disposable {
     return value;
   }
 
-  #update(): void {
+  #update(): Batch[] {
     const { adapter, optimizer } = this;
     const { gpu } = adapter.model;
     const { steps, accumulate, recompute, learningRate, schedule, warmup, weightDecay, clip } = this.#options;
@@ -164,12 +167,22 @@ export class Trainer implements Disposable {
       });
       adapter.training = undefined;
       const rate = learningRate * scheduleFactor(schedule, this.step, warmup, steps);
+      const place = { step: this.step + 1, steps };
+      adapter.course?.beforeUpdate?.(place);
       optimizer.update({ learningRate: rate, weightDecay, clip, at: RING + at }, this.#ring);
-      adapter.afterUpdate();
+      adapter.afterUpdate(place);
       this.tokens += count;
       this.#pending.push({ step: this.step, learningRate: rate, tokens: this.tokens });
     });
     gpu.flush();
+    return batches;
+  }
+
+  /** What the method does between two updates: on most steps nothing, and then nothing is waited for. */
+  async #between(batches: readonly Batch[]): Promise<void> {
+    const { adapter: { model, course }, step } = this;
+    const loss = async () => (await meanLoss(model, batches, { changes: this.adapter })).mean;
+    await course?.between?.({ step, steps: this.#options.steps }, loss);
   }
 
   async *#look(): AsyncGenerator<StepRecord[]> {

@@ -14,6 +14,11 @@ const VALUES: Required<MethodOptions> = {
   gamma: 4,
   stable: "paper",
   rho: 1.5,
+  targetRank: 1,
+  initWarmup: 2,
+  finalWarmup: 2,
+  maskInterval: 2,
+  orthogonality: 0.2,
   ratio: 4,
 };
 

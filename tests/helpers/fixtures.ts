@@ -1,6 +1,7 @@
 /**
  * What other systems computed (tests/parity/make, tests/parity/fixtures), read into the shapes that tests compare.
  */
+import type { MethodOptions } from "../../lib/adapters/options.ts";
 import type { HostTensor } from "../../lib/core/host_tensor.ts";
 import { toFloat32 } from "../../lib/core/host_tensor.ts";
 import { openModelTensors } from "../../lib/io/model_tensors.ts";
@@ -35,14 +36,11 @@ export interface FixtureRun {
   /** Folder of start factors under `init/`, see {@linkcode initFolder}; null for full fine-tuning. */
   init: string | null;
   /** Settings under the names of an experiment's config. */
-  config: {
+  config: MethodOptions & {
     method: string;
     rank?: number;
     alpha?: number;
     targets?: "all-linear" | string[];
-    freeze?: "A" | "B";
-    ratio?: number;
-    type?: 1 | 6;
     rankPattern?: Record<string, number>;
     alphaPattern?: Record<string, number>;
     steps: number;
@@ -63,6 +61,8 @@ export interface FixtureRun {
   learningRates: number[];
   /** Loss of the first batch after the last update. */
   after: number;
+  /** Ranks of each module at the end, where they change. */
+  ranks?: Record<string, number>;
 }
 
 /** A matrix and its QR by LAPACK in float64, diag(R) >= 0; the first `unique` columns of Q and rows of R are unique. */
@@ -138,7 +138,7 @@ export function runs(model: FixtureModel): Promise<Record<string, FixtureRun>> {
 
 /** Trainings of llama_tied by methods beside olora and lora. */
 export async function variants(): Promise<Record<string, FixtureRun>> {
-  const files = ["variants", "starts", "data_starts", "layers"].map((name) =>
+  const files = ["variants", "starts", "data_starts", "layers", "ranks"].map((name) =>
     readFixture<Record<string, FixtureRun>>(`llama_tied/${name}.json`)
   );
   return Object.assign({}, ...await Promise.all(files));

@@ -24,6 +24,7 @@ import { cases as bias } from "./bias_cases.ts";
 import { cases as add } from "./add_cases.ts";
 import { cases as sum } from "./sum_cases.ts";
 import { cases as columnSum } from "./column_sum_cases.ts";
+import { cases as importance } from "./importance_cases.ts";
 import { cases as adamw } from "./adamw_cases.ts";
 import { cases as dropout } from "./dropout_cases.ts";
 import { cases as dequantize } from "./dequantize_cases.ts";
@@ -57,6 +58,7 @@ export const allCases: readonly KernelCase[] = [
   ...add,
   ...sum,
   ...columnSum,
+  ...importance,
   ...adamw,
   ...dropout,
   ...dequantize,

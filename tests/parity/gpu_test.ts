@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert";
+import type { Adapter } from "../../lib/adapters/adapter.ts";
 import { attach } from "../../lib/adapters/attach.ts";
 import { loadAdapter } from "../../lib/adapters/save.ts";
+import { methodOptionNames } from "../../lib/adapters/options.ts";
 import { readLayers } from "../../lib/adapters/save_layers.ts";
 import { batches as stream } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
@@ -30,6 +32,7 @@ const LOSSES: Record<string, number> = {
   ...{ "rslora": 5e-6, "lora+": 5e-6, "pissa": 5e-6, "milora": 5e-6 },
   ...{ "lora-fa": 5e-6, "orthogonal": 5e-6, "mica": 5e-6, "dora": 5e-6, "mora": 5e-6, "flora": 5e-6 },
   ...{ "lora-ga": 5e-6, "eva": 5e-6 },
+  ...{ "adalora": 5e-6 },
 };
 const NORMS = 1e-4;
 const NLL = 3e-5;
@@ -56,7 +59,7 @@ for (const name of ["llama_tied", "llama_untied", "stories260k"] as const) {
       name: `Trainer gives PyTorch's losses for ${name}, ${which}`,
       ignore: folder === undefined,
       async fn() {
-        const { records } = await train(name, folder!, run);
+        const { records, ranks } = await train(name, folder!, run);
         expectClose(records.map(({ loss }) => loss), run.losses, LOSSES[run.config.method], which);
         const norms = run.gradientNorms.map((norm) => NORMS * norm);
         expectClose(
@@ -65,6 +68,7 @@ for (const name of ["llama_tied", "llama_untied", "stories260k"] as const) {
           norms,
           `${which}, gradient norms`,
         );
+        if (run.ranks) assertEquals(ranks, run.ranks);
       },
     });
   }
@@ -95,18 +99,19 @@ async function train(
   name: FixtureModel,
   folder: string,
   run: FixtureRun,
-): Promise<{ records: StepRecord[]; submits: number; looks: number }> {
+): Promise<{ records: StepRecord[]; submits: number; looks: number; ranks: Record<string, number> }> {
   const gpu = await testDevice();
   using model = await loadModel(folder, { gpu });
-  const { method, rank, alpha, targets, freeze, ratio, type, rankPattern, alphaPattern } = run.config;
+  const { method, rank, alpha, targets, rankPattern, alphaPattern } = run.config;
+  const options = methodOptionNames.map((option) => [option, run.config[option]]).filter(([, value]) =>
+    value
+  );
   const init = initFolder(name, run);
   const isOwn = init !== undefined && await readLayers(init) !== undefined;
   using adapter = isOwn ? await loadAdapter(model, init) : await attach(model, {
     method,
     ...(rank !== undefined && { rank, alpha: alpha!, targets: targets! }),
-    ...(freeze && { freeze }),
-    ...(ratio && { ratio }),
-    ...(type && { type }),
+    ...Object.fromEntries(options),
     ...(rankPattern && { rankPattern, alphaPattern: alphaPattern! }),
     ...(init && { init: (await readPeftAdapter(init)).factors }),
   });
@@ -117,5 +122,16 @@ async function train(
   gpu.flush();
   const before = gpu.submits;
   const looks = await Array.fromAsync(trainer.run());
-  return { records: looks.flat(), submits: gpu.submits - before, looks: looks.length };
+  const submits = gpu.submits - before;
+  const ranks = await ranksOf(adapter);
+  return { records: looks.flat(), submits, looks: looks.length, ranks };
+}
+
+/** Ranks of each module whose method says which of them count. */
+async function ranksOf({ course, model: { gpu } }: Adapter): Promise<Record<string, number>> {
+  const ranks: Record<string, number> = {};
+  for (const [name, mask] of course?.saved ?? []) {
+    ranks[name.slice(0, name.lastIndexOf("."))] = (await gpu.read(mask)).reduce((sum, x) => sum + x, 0);
+  }
+  return ranks;
 }

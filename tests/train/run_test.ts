@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Adapter } from "../../lib/adapters/adapter.ts";
 import { attach } from "../../lib/adapters/attach.ts";
+import { findMethod } from "../../lib/adapters/methods.ts";
 import { saveAdapter } from "../../lib/adapters/save.ts";
 import { hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
 import { loadModel } from "../../lib/nn/model.ts";
@@ -28,6 +29,10 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
   "dora with dropout": { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 },
   "mora with dropout": { method: "mora", rank: 4, targets: "all-linear", dropout: 0.2 },
   flora: { method: "flora", rank: 2, targets: "all-linear" },
+  "adalora with dropout": {
+    ...{ method: "adalora", rank: 4, targets: "all-linear", dropout: 0.2 },
+    ...{ targetRank: 2, initWarmup: 1, finalWarmup: 3, maskInterval: 2 },
+  },
   mica: { method: "mica", rank: 4 },
   "lora-ga": { method: "lora-ga", rank: 4, targets: "all-linear", startBatches: 3 },
   "eva with dropout": { method: "eva", rank: 4, targets: "all-linear", dropout: 0.2 },
@@ -66,8 +71,8 @@ for (const [name, settings] of Object.entries(CONFIGS)) {
     for (const file of ["metrics.jsonl", "evaluations.jsonl"]) {
       assertEquals(await read(`parts/${file}`), await read(`whole/${file}`));
     }
-    const weights = { full: "model", mora: "kit_adapter", flora: "kit_adapter" }[settings.method ?? ""] ??
-      "adapter_model";
+    const own = findMethod(settings.method!).layer !== undefined;
+    const weights = settings.method === "full" ? "model" : own ? "kit_adapter" : "adapter_model";
     assertEquals(await read(`parts/${weights}.safetensors`), await read(`whole/${weights}.safetensors`));
     await Deno.remove(folder, { recursive: true });
 

@@ -1,0 +1,198 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { singularBranch } from "../../lib/adapters/adalora.ts";
+import type { Adapter } from "../../lib/adapters/adapter.ts";
+import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
+import { layerWeight } from "../../lib/adapters/layer_weight.ts";
+import { Orthogonality } from "../../lib/adapters/orthogonality.ts";
+import { budgetAt, budgetPlan, largest } from "../../lib/adapters/rank_budget.ts";
+import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
+import { saveModel } from "../../lib/adapters/save_model.ts";
+import { affineRule } from "../../lib/autograd/rules.ts";
+import { parameter } from "../../lib/autograd/tape.ts";
+import { batches } from "../../lib/datasets/batches.ts";
+import { parseDataset } from "../../lib/datasets/load.ts";
+import { loadModel, type Model } from "../../lib/nn/model.ts";
+import { score } from "../../lib/nn/score.ts";
+import { adaloraMatrix, orthogonality } from "../../lib/reference/adalora.ts";
+import { matmul } from "../../lib/reference/matmul.ts";
+import { Trainer } from "../../lib/train/train.ts";
+import { expectGradient, gradients, normals, type RuleCase } from "../autograd/rule_case.ts";
+import { bound, EPS, expectClose } from "../helpers/close.ts";
+import { testDevice } from "../helpers/device.ts";
+import { batches as fixtureBatches, expected, modelFolder } from "../helpers/fixtures.ts";
+
+const data = parseDataset(JSON.stringify({ batches: await fixtureBatches("llama_untied") }), "b.json");
+const { ids } = await expected("llama_untied");
+const [RANK, TARGET, STEPS] = [5, 2, 6];
+const OPTIONS: AttachOptions = {
+  ...{ method: "adalora", rank: RANK, alpha: 8, targets: "all-linear" },
+  ...{ targetRank: TARGET, initWarmup: 1, finalWarmup: 2, maskInterval: 2 },
+};
+
+async function load(): Promise<Model> {
+  return await loadModel(modelFolder("llama_untied")!, { gpu: await testDevice() });
+}
+
+function trainer(adapter: Adapter, steps: number): Trainer {
+  const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
+  return new Trainer(adapter, order, { steps, learningRate: 1e-2, clip: 1 });
+}
+
+for (const dropout of [0, 0.3]) {
+  Deno.test(`adalora with dropout ${dropout} starts at the base, is merged to what it computes, saved and loaded`, async () => {
+    using model = await load();
+    const { gpu } = model;
+    const base = await score(model, ids);
+    using adapter = await attach(model, { ...OPTIONS, dropout });
+    assertEquals(await score(model, ids), base);
+    const modules = [...adapter.layers.keys()];
+    const shapes = modules.map((module) => model.weights.get(`${module}.weight`)!.shape);
+    const count = shapes.reduce((sum, [out, width]) => sum + RANK * (out + width + 1), 0);
+    assertEquals([adapter.trainable, adapter.course!.scores], [count, count]);
+
+    using training = trainer(adapter, STEPS);
+    await Array.fromAsync(training.run());
+    const trained = await score(model, ids);
+    assert(trained.some((row, i) => row.some((nats, t) => Math.abs(nats - base[i][t]) > 1e-3)));
+    let kept = 0;
+    for (const [i, module] of modules.entries()) {
+      const read = async (name: string) =>
+        Float64Array.from(await gpu.read(adapter.parameters.get(`${module}.${name}`)!.value));
+      const factors = { p: await read("p"), e: await read("e"), q: await read("q") };
+      const mask = await gpu.read(adapter.course!.saved.get(`${module}.mask`)!);
+      assertEquals([...factors.e].map((e) => Number(e !== 0)), [...mask]);
+      kept += mask.reduce((sum, x) => sum + x, 0);
+      const [out, width] = shapes[i];
+      const w = model.weights.get(`${module}.weight`)!;
+      const dims = { out, in: width, r: RANK };
+      const base = Float64Array.from(await gpu.read(w));
+      const scaled = (dw: Float64Array, base: Float64Array) => dw.map((x, at) => base[at] + 8 / RANK * x);
+      const value = scaled(adaloraMatrix(factors, dims), base);
+      const { p, e, q } = factors;
+      const sizes = { p: p.map(Math.abs), e: e.map(Math.abs), q: q.map(Math.abs) };
+      const size = scaled(adaloraMatrix(sizes, dims), base.map(Math.abs));
+      using merged = layerWeight(gpu, adapter.layer(module)!, w);
+      expectClose(await gpu.read(merged), value, bound(width, size, EPS), module);
+    }
+    assertEquals(kept, TARGET * modules.length);
+
+    const folder = await Deno.makeTempDir();
+    await saveModel(model, `${folder}/merged`);
+    await saveAdapter(adapter, `${folder}/adapter`);
+    using merged = await loadModel(`${folder}/merged`, { gpu });
+    const read = await score(merged, ids);
+    read.forEach((row, i) => expectClose(row, trained[i], 1e-5, `row ${i}, merged`));
+    using other = await load();
+    using loaded = await loadAdapter(other, `${folder}/adapter`);
+    assertEquals(
+      loaded.config,
+      adapter.config.targets === "all-linear" ? { ...adapter.config, targets: modules } : adapter.config,
+    );
+    assertEquals(await score(other, ids), trained);
+    for (const [name, mask] of adapter.course!.saved) {
+      assertEquals(await gpu.read(loaded.course!.saved.get(name)!), await gpu.read(mask));
+    }
+    await Deno.remove(folder, { recursive: true });
+    adapter.detach();
+    assertEquals(await score(model, ids), base);
+  });
+}
+
+Deno.test("adalora's updates are one submit each, its cuts two more, and it leaves no tensor alive", async () => {
+  const gpu = await testDevice();
+  const live = gpu.liveBytes;
+  {
+    using model = await load();
+    using adapter = await attach(model, OPTIONS);
+    using training = trainer(adapter, STEPS);
+    gpu.flush();
+    const before = gpu.submits;
+    const looks = (await Array.fromAsync(training.run())).length;
+    const cuts = 2;
+    assertEquals(gpu.submits - before, STEPS + 2 * cuts + looks);
+  }
+  assertEquals(gpu.liveBytes, live);
+});
+
+Deno.test("budgetAt() falls with the cube of the way that is left, from all to the target", () => {
+  const plan = { initWarmup: 10, finalWarmup: 20, maskInterval: 1 };
+  const at = (step: number) => budgetAt({ step, steps: 110 }, { full: 100, target: 20 }, plan);
+  assertEquals([1, 10, 50, 90, 110].map(at), [100, 100, 30, 20, 20]);
+  for (let step = 2; step <= 110; step++) assert(at(step) <= at(step - 1));
+  assertEquals(budgetPlan({}, 100), { initWarmup: 10, finalWarmup: 30, maskInterval: 10 });
+  assertEquals(budgetPlan({ ...plan }, 100), plan);
+});
+
+Deno.test("largest() keeps as many as asked for, also where scores are equal: the first of them", () => {
+  assertEquals([...largest([3, 1, 2, 3, 2], 3)], [1, 0, 1, 1, 0]);
+  assertEquals([...largest([1, 1, 1], 2)], [1, 1, 0]);
+  assertEquals([[...largest([1, 2], 0)], [...largest([1, 2], 2)]], [[0, 0], [1, 1]]);
+});
+
+Deno.test("attach() and Trainer refuse budgets that make no sense", async () => {
+  using model = await load();
+  const refused: [AttachOptions, string][] = [
+    [{ rank: 4, targetRank: 5 }, "targetRank 5: expected at most the rank, 4, from which it is cut"],
+    [{ rank: 4, targetRank: 3, rankPattern: { q_proj: 2 } }, "expected at most the rank, 2"],
+    [{ targetRank: 0 }, "targetRank 0: expected a whole number >= 1"],
+    [{ initWarmup: -1 }, "initWarmup -1: expected a whole number >= 0"],
+    [{ finalWarmup: 0.5 }, "finalWarmup 0.5: expected a whole number >= 0"],
+    [{ maskInterval: 0 }, "maskInterval 0: expected a whole number >= 1"],
+    [{ orthogonality: -1 }, "orthogonality -1: expected a number >= 0"],
+  ];
+  for (const [options, message] of refused) {
+    await assertRejects(() => attach(model, { method: "adalora", ...options }), RangeError, message);
+  }
+  using adapter = await attach(model, OPTIONS);
+  const message = "Cannot train 3 steps with initWarmup 1 and finalWarmup 2: expected more steps than both";
+  assertThrows(() => trainer(adapter, 3), RangeError, message);
+});
+
+Deno.test("singularBranch() has the gradient of its twin, with x as it is and dropped", async () => {
+  const gpu = await testDevice();
+  const [n, width, out, r, scale] = [6, 5, 4, 3, 0.7];
+  for (const dropped of [false, true]) {
+    const rule: RuleCase = {
+      name: `singularBranch, ${dropped ? "other input" : "one input"}`,
+      shapes: [[n, width], [out, width], [out, r], [1, r], [r, width]],
+      build(tape, [x, w, p, e, q]) {
+        const half = () => tape.apply(affineRule, [x], { scale: 0.5, offset: 0 })[0];
+        return singularBranch(tape, { x, w, dropped: dropped ? half() : x }, { p, e, q }, scale);
+      },
+      twin([x, w, p, e, q]) {
+        const dw = adaloraMatrix({ p, e, q }, { out, in: width, r });
+        const whole = w.map((value, at) => value + scale * (dropped ? 0.5 : 1) * dw[at]);
+        return matmul(x, whole, { m: n, n: out, k: width }, "nt");
+      },
+    };
+    expectGradient(rule, (await gradients(gpu, rule)).sinks);
+  }
+});
+
+Deno.test("Orthogonality adds the gradient of its twin, and none where factors are orthonormal", async () => {
+  const gpu = await testDevice();
+  const [m, r, weight] = [7, 3, 0.4];
+  const x = normals([m, r], 5);
+  const transposed = Float32Array.from(x, (_, at) => x[at % m * r + Math.floor(at / m)]);
+  const unit = Float32Array.from({ length: m * r }, (_, at) => Number(at % r === Math.floor(at / r)));
+  const held = normals([m, r], 6);
+  const values = [[x, [m, r]], [transposed, [r, m]], [unit, [m, r]]] as const;
+  const variables = values.map(([value, shape]) =>
+    parameter(gpu.upload(value, shape), gpu.upload(held, shape))
+  );
+  using term = new Orthogonality(
+    gpu,
+    variables.map((variable, i) => ({ variable, side: i === 1 ? "rows" : "columns" })),
+    weight,
+  );
+  term.addGradient();
+  const { gradient } = orthogonality(Float64Array.from(x), { m, r });
+  const share = gradient.map((g) => weight / 3 * g);
+  const size = share.map((g, i) => Math.abs(g) + Math.abs(held[i]) + weight);
+  const turned = share.map((_, at) => share[at % m * r + Math.floor(at / m)]);
+  const results = await Promise.all(variables.map(({ sink }) => gpu.read(sink!)));
+  expectClose(results[0], share.map((g, i) => g + held[i]), bound(m * r, size, EPS), "columns");
+  expectClose(results[1], turned.map((g, i) => g + held[i]), bound(m * r, size, EPS), "rows");
+  assertEquals(results[2], held);
+  for (const { value, sink } of variables) [value, sink!].forEach((tensor) => tensor.dispose());
+});

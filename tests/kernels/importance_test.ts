@@ -1,0 +1,4 @@
+import { testCases } from "../helpers/device.ts";
+import { cases } from "./importance_cases.ts";
+
+testCases(cases);
