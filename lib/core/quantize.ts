@@ -76,7 +76,7 @@ export const quantizedDTypes: readonly QuantizedDType[] = Object.keys(WRITE) as 
  *
  * - `nf4`: NormalFloat4 with double quantisation, as {@linkcode quantizeNf4}: blocks of 64 along the row-major elements.
  * - `int8`: the rows of LLM.int8: round(127 w / absmax), ties to even, with the absmax of the whole row. Values are one
- *   product with the f32 nearest to absmax / 127; bitsandbytes rounds twice there, so its differ by up to 1.5 eps.
+ *   product with the f32 nearest to absmax / 127, where bitsandbytes multiplies by absmax and by 1 / 127 in turn.
  * - `q8_0`, `q4_0`: GGUF's, bit for bit what gguf-py writes.
  *
  * Source: Dettmers et al. 2023, arXiv:2305.14314v1; Dettmers et al. 2022, arXiv:2208.07339v2, §2 and eq. (2), without

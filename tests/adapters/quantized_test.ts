@@ -137,6 +137,7 @@ Deno.test("attachQuantized() with olora quantises W − s B₀ A₀ and adds s B
   });
   const branch = made.adapter.branch(MODULE)!;
   assertEquals([made.adapter.config.method, branch.start, branch.scale], ["lora", undefined, scale]);
+  assertEquals(made.model.source.name, "tiny less the start of olora, in int8");
   const base = await gpu.read(weightOf(made.model));
   // An entry may fall to the other side of a step of its row: half a step is what rounding to the grid itself costs.
   const step = rest.map((_, at) => {
