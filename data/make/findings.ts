@@ -60,9 +60,7 @@ const FINDINGS: readonly Finding[] = [
       "OLoRA forgets less than full fine-tuning at equal gain",
     ],
     notebook: "[03](notebooks/03-convergence.ipynb), [07](notebooks/07-forgetting.ipynb)",
-    missing:
-      "rows of the present bases 2 and 3 (those counted are of the ones before, which had seen some of the general text " +
-      "that forgetting is measured on); tasks lost; rates between those tried",
+    missing: "more seeds on bases 2 and 3; tasks lost; rates between those tried",
   },
   {
     name: "C5",
