@@ -43,6 +43,7 @@ export {
   type AdapterLayer,
 } from "./lib/adapters/adapter.ts";
 export { attach, type AttachOptions } from "./lib/adapters/attach.ts";
+export type { Course, TrainingPlace } from "./lib/adapters/course.ts";
 export type { Basis, MethodOptions } from "./lib/adapters/options.ts";
 export { methodNames } from "./lib/adapters/methods.ts";
 export {

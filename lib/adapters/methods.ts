@@ -3,6 +3,7 @@ import { dora } from "./dora.ts";
 import { flora } from "./flora.ts";
 import { full } from "./full.ts";
 import { lora, loraFa, loraPlus, rslora } from "./lora.ts";
+import { lora2 } from "./lora2.ts";
 import type { Method } from "./method.ts";
 import { mica } from "./mica.ts";
 import { milora } from "./milora.ts";
@@ -26,6 +27,7 @@ export const METHODS: readonly Method[] = [
   mora,
   flora,
   adalora,
+  lora2,
   full,
 ];
 

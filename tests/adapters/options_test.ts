@@ -16,6 +16,7 @@ const VALUES: Required<MethodOptions> = {
   finalWarmup: 2,
   maskInterval: 2,
   orthogonality: 0.2,
+  innerRank: 3,
   ratio: 4,
 };
 
