@@ -57,7 +57,7 @@ const form: LayerForm = {
   course: (parameters, targets) =>
     new RankBudget(parameters, targets, {
       scored: { p: "columns", q: "rows" },
-      orthonormal: { p: "columns", q: "rows" },
+      orthonormal: ["p", "q"],
     }),
 };
 

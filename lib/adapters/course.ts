@@ -31,10 +31,8 @@ export interface Course extends Disposable {
   /**
    * Whatever has to read, after an update was submitted; undefined where nothing is due, so that most updates wait for
    * nothing.
-   *
-   * @param loss Mean loss of the update's own batches under the adapter as it is, nats per predicted token.
    */
-  between?(place: TrainingPlace, loss: () => Promise<number>): Promise<void> | undefined;
+  between?(place: TrainingPlace): Promise<void> | undefined;
 }
 
 /** Makes the course of an adapter from what it trains and where. */

@@ -5,6 +5,7 @@ import { flora } from "./flora.ts";
 import { full } from "./full.ts";
 import { lora, loraFa, loraPlus, rslora } from "./lora.ts";
 import { loraGa } from "./lora_ga.ts";
+import { lora2 } from "./lora2.ts";
 import type { Method } from "./method.ts";
 import { mica } from "./mica.ts";
 import { milora } from "./milora.ts";
@@ -29,6 +30,7 @@ const methods: Method[] = [
   mora,
   flora,
   adalora,
+  lora2,
   full,
 ];
 

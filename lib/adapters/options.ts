@@ -36,16 +36,18 @@ export interface MethodOptions {
   readonly stable?: "peft" | "paper";
   /** eva: ρ, the largest rank that a layer may get over r; 1 leaves all at r. Default 2. */
   readonly rho?: number;
-  /** adalora: triplets of a layer at the end, on average over the layers. Default two thirds of the rank. */
+  /** adalora, lora2: triplets of a layer at the end, on average over the layers. Default two thirds of the rank. */
   readonly targetRank?: number;
-  /** adalora: updates before the first cut. Default a tenth of all. */
+  /** adalora, lora2: updates before the first cut. Default a tenth of all. */
   readonly initWarmup?: number;
-  /** adalora: updates after the last cut. Default three tenths of all. */
+  /** adalora, lora2: updates after the last cut. Default three tenths of all. */
   readonly finalWarmup?: number;
-  /** adalora: updates from one cut to the next. Default 10. */
+  /** adalora, lora2: updates from one cut to the next. Default 10. */
   readonly maskInterval?: number;
-  /** adalora: weight of the factors' mean distance from orthonormal ones beside the loss in nats. Default 0.1. */
+  /** adalora, lora2: weight of the factors' mean distance from orthonormal ones beside the loss in nats. Default 0.1. */
   readonly orthogonality?: number;
+  /** lora2: k, the rank of the products that its singular vectors are. Default 8. */
+  readonly innerRank?: number;
   /** lora+: learning rate of B over that of A. Default 16. */
   readonly ratio?: number;
 }
@@ -93,6 +95,7 @@ const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   finalWarmup: count,
   maskInterval: atLeastOne,
   orthogonality: notNegative,
+  innerRank: atLeastOne,
   ratio: positive,
 };
 

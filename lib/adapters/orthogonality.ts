@@ -6,20 +6,25 @@ import { matmul } from "../ops/matmul.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
 
 /**
- * The gradient of how far factors are from orthonormal, `weight · mean ‖G‖_F` over the factors, with G = XᵀX − I where
- * the columns of X `[m, r]` are to be orthonormal, G = X Xᵀ − I where the rows of X `[r, n]` are. That gradient is
- * 2 X G / ‖G‖_F, or 2 G X / ‖G‖_F; zero where G is.
+ * The gradient of how far factors are from orthonormal, `weight · mean ‖G‖_F` over the factors, with G = XᵀX − I for a
+ * factor X `[m, r]` of no more columns than rows, and G = X Xᵀ − I for another. That gradient is 2 X G / ‖G‖_F, or
+ * 2 G X / ‖G‖_F; zero where G is.
  *
  * Source: Zhang et al. 2023, arXiv:2303.10512, eq. (4). Deviation: the norm itself and its mean, as the authors' code and
  * PEFT have it, in place of the sum of its squares. G / ‖G‖ is computed as a norm of one row, G / √(mean(G²)).
  */
 export class Orthogonality implements Disposable {
   readonly #gpu: Gpu;
-  readonly #factors: readonly OrthonormalFactor[];
+  readonly #factors: readonly Variable[];
   readonly #constants = new Map<number, { minusOne: Tensor; weight: Tensor }>();
 
-  /** @param weight Weight of the mean beside the loss in nats. */
-  constructor(gpu: Gpu, factors: readonly OrthonormalFactor[], weight: number) {
+  /**
+   * The term of these factors.
+   *
+   * @param factors Parameters.
+   * @param weight Weight of the mean beside the loss in nats.
+   */
+  constructor(gpu: Gpu, factors: readonly Variable[], weight: number) {
     this.#gpu = gpu;
     this.#factors = factors;
     const scale = 2 * weight / factors.length;
@@ -36,10 +41,10 @@ export class Orthogonality implements Disposable {
   addGradient(): void {
     const gpu = this.#gpu;
     for (const factor of this.#factors) {
-      const { variable: { value, sink }, side } = factor;
+      const { value, sink } = factor;
       const r = rankOf(factor);
       const { minusOne, weight } = this.#constants.get(r)!;
-      const columns = side === "columns";
+      const columns = r === value.shape[1];
       using product = matmul(gpu, columns ? "tn" : "nt", value, value);
       using excess = add(gpu, product, minusOne);
       const { y, rho } = rmsNorm(gpu, excess.view([1, r * r]), weight, { eps: SMALLEST });
@@ -61,17 +66,9 @@ export class Orthogonality implements Disposable {
   }
 }
 
-/** A factor and which side of it is to be orthonormal. */
-export interface OrthonormalFactor {
-  /** X, a parameter. */
-  readonly variable: Variable;
-  /** "columns" of X `[m, r]`, or "rows" of X `[r, n]`. */
-  readonly side: "columns" | "rows";
-}
-
-/** Keeps the root away from zero; far below (eps)², what roundings of G leave. */
+/** Keeps the root away from zero; far below eps², what roundings of G leave. */
 const SMALLEST = 1e-30;
 
-function rankOf({ variable: { value }, side }: OrthonormalFactor): number {
-  return value.shape[side === "columns" ? 1 : 0];
+function rankOf({ value }: Variable): number {
+  return Math.min(...value.shape);
 }

@@ -7,7 +7,7 @@ import { scaleColumns } from "../ops/scale_columns.ts";
 import type { Course, TrainingPlace } from "./course.ts";
 import type { LayerTarget } from "./method.ts";
 import type { MethodOptions } from "./options.ts";
-import { Orthogonality, type OrthonormalFactor } from "./orthogonality.ts";
+import { Orthogonality } from "./orthogonality.ts";
 
 /** β of both moving averages: the paper's, and PEFT's default. */
 const BETA = 0.85;
@@ -16,8 +16,8 @@ const BETA = 0.85;
 export interface BudgetedForm {
   /** Tensors whose importance counts beside that of `e`: `[m, r]` by its columns, or `[r, n]` by its rows. */
   readonly scored: Readonly<Record<string, "columns" | "rows">>;
-  /** Tensors that are drawn to orthonormal ones, likewise. */
-  readonly orthonormal: Readonly<Record<string, "columns" | "rows">>;
+  /** Matrices that are drawn to ones whose shorter side is orthonormal. */
+  readonly orthonormal: readonly string[];
 }
 
 /** When a budget is cut. */
@@ -74,8 +74,11 @@ export function largest(scores: readonly number[], count: number): Float32Array<
  * Source: Zhang et al. 2023, arXiv:2303.10512, algorithm 1 and eqs. (6) to (12).
  */
 export class RankBudget implements Course {
+  /** Ī and Ū of what is scored, and the mask of all e. */
   readonly state: ReadonlyMap<string, Tensor>;
+  /** The mask of each layer, `[1, r]`, as `<module>.mask`. */
   readonly saved: ReadonlyMap<string, Tensor>;
+  /** Numbers whose importance is followed. */
   readonly scores: number;
   readonly #parameters: Parameters;
   readonly #targets: readonly LayerTarget[];
@@ -110,14 +113,16 @@ export class RankBudget implements Course {
       targets.map(({ module }) => [`${module}.mask`, this.#part(this.#mask, module, "e")]),
     );
     const factors = targets.flatMap(({ module }) =>
-      Object.entries(form.orthonormal).map(([name, side]): OrthonormalFactor => ({
-        variable: parameters.get(`${module}.${name}`)!,
-        side,
-      }))
+      form.orthonormal.map((name) => parameters.get(`${module}.${name}`)!)
     );
     this.#orthogonality = orthogonality ? new Orthogonality(gpu, factors, orthogonality) : undefined;
   }
 
+  /**
+   * Whether there are updates between the warm-ups.
+   *
+   * @throws {RangeError} If not.
+   */
   check(steps: number): void {
     const { initWarmup, finalWarmup } = this.#plan(steps);
     if (steps === 0 || initWarmup + finalWarmup < steps) return;
@@ -127,6 +132,7 @@ export class RankBudget implements Course {
     );
   }
 
+  /** Adds the gradient of the orthogonality, and moves the importance up to the last cut. */
   beforeUpdate({ step, steps }: TrainingPlace): void {
     const { gpu, data, gradient } = this.#parameters;
     this.#orthogonality?.addGradient();
@@ -136,10 +142,12 @@ export class RankBudget implements Course {
     importance(gpu, { ...tensors, mean: this.#mean, uncertainty: this.#uncertainty }, BETA);
   }
 
+  /** Keeps at zero what the last cut left out. */
   afterUpdate({ step, steps }: TrainingPlace): void {
     if (step > steps - this.#plan(steps).finalWarmup) this.#cut();
   }
 
+  /** Cuts, where a cut is due. */
   between(place: TrainingPlace): Promise<void> | undefined {
     const { step, steps } = place;
     const { initWarmup, finalWarmup, maskInterval } = this.#plan(steps);
@@ -148,6 +156,7 @@ export class RankBudget implements Course {
     return due ? this.#choose(place) : undefined;
   }
 
+  /** Frees the state. */
   [Symbol.dispose](): void {
     for (const tensor of this.state.values()) tensor.dispose();
     this.#orthogonality?.[Symbol.dispose]();

@@ -119,6 +119,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "mora": "MoRA",
   "flora": "FLoRA",
   "adalora": "AdaLoRA",
+  "lora2": "LoRA²",
 };
 
 const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {

@@ -13,8 +13,11 @@ export interface AdaloraDims {
 
 /** P `[out, r]`, e `[r]` and Q `[r, in]`. */
 export interface SingularFactors {
+  /** P, `[out, r]`. */
   p: Float64Array;
+  /** e, `[r]`. */
   e: Float64Array;
+  /** Q, `[r, in]`. */
   q: Float64Array;
 }
 

@@ -89,6 +89,7 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   finalWarmup: true,
   maskInterval: true,
   orthogonality: true,
+  innerRank: true,
   subtract: true,
   keep: true,
   norm: true,

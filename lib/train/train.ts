@@ -4,7 +4,6 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { negativeLogLikelihood, uploadBatch } from "../nn/score.ts";
 import { AdamW } from "../optim/adamw.ts";
-import { meanLoss } from "./evaluate.ts";
 import { type Schedule, scheduleFactor } from "../optim/schedule.ts";
 import { sumInto } from "../ops/sum.ts";
 
@@ -125,8 +124,9 @@ export class Trainer implements Disposable {
     const until = Math.min(steps, options.until ?? steps);
     this.#lookedAt = performance.now();
     while (this.step < until && !options.stopped?.()) {
-      const batches = this.#update();
-      await this.#between(batches);
+      this.#update();
+      // On most steps nothing, and then nothing is waited for.
+      await this.adapter.course?.between?.({ step: this.step, steps });
       if (this.#pending.length >= Math.min(this.#stride, readEvery) || this.step === until) {
         yield* this.#look();
       }
@@ -149,7 +149,7 @@ export class Trainer implements Disposable {
     return value;
   }
 
-  #update(): Batch[] {
+  #update(): void {
     const { adapter, optimizer } = this;
     const { gpu } = adapter.model;
     const { steps, accumulate, recompute, learningRate, schedule, warmup, weightDecay, clip } = this.#options;
@@ -175,14 +175,6 @@ export class Trainer implements Disposable {
       this.#pending.push({ step: this.step, learningRate: rate, tokens: this.tokens });
     });
     gpu.flush();
-    return batches;
-  }
-
-  /** What the method does between two updates: on most steps nothing, and then nothing is waited for. */
-  async #between(batches: readonly Batch[]): Promise<void> {
-    const { adapter: { model, course }, step } = this;
-    const loss = async () => (await meanLoss(model, batches, { changes: this.adapter })).mean;
-    await course?.between?.({ step, steps: this.#options.steps }, loss);
   }
 
   async *#look(): AsyncGenerator<StepRecord[]> {

@@ -3,17 +3,21 @@ import { singularBranch } from "../../lib/adapters/adalora.ts";
 import type { Adapter } from "../../lib/adapters/adapter.ts";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import { layerWeight } from "../../lib/adapters/layer_weight.ts";
+import { lora2 } from "../../lib/adapters/lora2.ts";
+import type { LayerTarget } from "../../lib/adapters/method.ts";
+import { resolveOptions } from "../../lib/adapters/options.ts";
 import { Orthogonality } from "../../lib/adapters/orthogonality.ts";
 import { budgetAt, budgetPlan, largest } from "../../lib/adapters/rank_budget.ts";
 import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
 import { saveModel } from "../../lib/adapters/save_model.ts";
 import { affineRule } from "../../lib/autograd/rules.ts";
-import { parameter } from "../../lib/autograd/tape.ts";
+import { parameter, type Variable } from "../../lib/autograd/tape.ts";
 import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
-import { adaloraMatrix, orthogonality } from "../../lib/reference/adalora.ts";
+import { adaloraMatrix, orthogonality, type SingularFactors } from "../../lib/reference/adalora.ts";
+import { lora2Vectors } from "../../lib/reference/lora2.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
 import { Trainer } from "../../lib/train/train.ts";
 import { expectGradient, gradients, normals, type RuleCase } from "../autograd/rule_case.ts";
@@ -38,17 +42,29 @@ function trainer(adapter: Adapter, steps: number): Trainer {
   return new Trainer(adapter, order, { steps, learningRate: 1e-2, clip: 1 });
 }
 
-for (const dropout of [0, 0.3]) {
-  Deno.test(`adalora with dropout ${dropout} starts at the base, is merged to what it computes, saved and loaded`, async () => {
+const INNER = 3;
+const FORMS: [AttachOptions, number][] = [
+  [OPTIONS, 0],
+  [OPTIONS, 0.3],
+  [{ ...OPTIONS, method: "lora2", innerRank: INNER }, 0],
+  [{ ...OPTIONS, method: "lora2", innerRank: INNER }, 0.3],
+];
+
+for (const [options, dropout] of FORMS) {
+  const { method } = options;
+  Deno.test(`${method} with dropout ${dropout} starts at the base, is merged to what it computes, saved and loaded`, async () => {
     using model = await load();
     const { gpu } = model;
     const base = await score(model, ids);
-    using adapter = await attach(model, { ...OPTIONS, dropout });
+    using adapter = await attach(model, { ...options, dropout });
     assertEquals(await score(model, ids), base);
     const modules = [...adapter.layers.keys()];
     const shapes = modules.map((module) => model.weights.get(`${module}.weight`)!.shape);
-    const count = shapes.reduce((sum, [out, width]) => sum + RANK * (out + width + 1), 0);
-    assertEquals([adapter.trainable, adapter.course!.scores], [count, count]);
+    const counts = (of: (sides: number) => number) =>
+      shapes.reduce((sum, [out, width]) => sum + of(out + width), 0);
+    const scores = counts((sides) => RANK * ((method === "lora2" ? 2 * INNER : sides) + 1));
+    assertEquals(adapter.course!.scores, scores);
+    assertEquals(adapter.trainable, scores + (method === "lora2" ? counts((sides) => INNER * sides) : 0));
 
     using training = trainer(adapter, STEPS);
     await Array.fromAsync(training.run());
@@ -58,19 +74,26 @@ for (const dropout of [0, 0.3]) {
     for (const [i, module] of modules.entries()) {
       const read = async (name: string) =>
         Float64Array.from(await gpu.read(adapter.parameters.get(`${module}.${name}`)!.value));
-      const factors = { p: await read("p"), e: await read("e"), q: await read("q") };
-      const mask = await gpu.read(adapter.course!.saved.get(`${module}.mask`)!);
-      assertEquals([...factors.e].map((e) => Number(e !== 0)), [...mask]);
-      kept += mask.reduce((sum, x) => sum + x, 0);
       const [out, width] = shapes[i];
-      const w = model.weights.get(`${module}.weight`)!;
       const dims = { out, in: width, r: RANK };
+      const e = await read("e");
+      const names = method === "lora2" ? ["bb", "aa", "b", "a"] : ["p", "q"];
+      const parts = await Promise.all(names.map(async (name) => [name, await read(name)] as const));
+      const factors = (change: (x: number) => number): SingularFactors => {
+        const changed = Object.fromEntries(parts.map(([name, part]) => [name, part.map(change)]));
+        const vectors = method === "lora2"
+          ? lora2Vectors(changed as Parameters<typeof lora2Vectors>[0], { ...dims, k: INNER })
+          : changed;
+        return { ...vectors as Pick<SingularFactors, "p" | "q">, e: e.map(change) };
+      };
+      const mask = await gpu.read(adapter.course!.saved.get(`${module}.mask`)!);
+      assertEquals([...e].map((e) => Number(e !== 0)), [...mask]);
+      kept += mask.reduce((sum, x) => sum + x, 0);
+      const w = model.weights.get(`${module}.weight`)!;
       const base = Float64Array.from(await gpu.read(w));
       const scaled = (dw: Float64Array, base: Float64Array) => dw.map((x, at) => base[at] + 8 / RANK * x);
-      const value = scaled(adaloraMatrix(factors, dims), base);
-      const { p, e, q } = factors;
-      const sizes = { p: p.map(Math.abs), e: e.map(Math.abs), q: q.map(Math.abs) };
-      const size = scaled(adaloraMatrix(sizes, dims), base.map(Math.abs));
+      const value = scaled(adaloraMatrix(factors((x) => x), dims), base);
+      const size = scaled(adaloraMatrix(factors(Math.abs), dims), base.map(Math.abs));
       using merged = layerWeight(gpu, adapter.layer(module)!, w);
       expectClose(await gpu.read(merged), value, bound(width, size, EPS), module);
     }
@@ -169,6 +192,28 @@ Deno.test("singularBranch() has the gradient of its twin, with x as it is and dr
   }
 });
 
+Deno.test("lora2's layer has the gradient of its twin", async () => {
+  const gpu = await testDevice();
+  const [n, out, r, k] = [6, 4, 3, 2];
+  const dims = { out, in: 5, r, k };
+  const config = { ...resolveOptions({ method: "lora2", rank: r, alpha: 2 }), innerRank: k };
+  const target: LayerTarget = { module: "layer", out, in: dims.in, config };
+  const rule: RuleCase = {
+    name: "lora2",
+    shapes: [[n, dims.in], [out, dims.in], [1, r], [out, k], [r, k], [r, k], [dims.in, k]],
+    build(tape, [x, w, e, bb, aa, b, a]) {
+      const tensors: Record<string, Variable> = { e, bb, aa, b, a };
+      return lora2.layer!.apply(tape, { x, dropped: x, w }, (name) => tensors[name], target);
+    },
+    twin([x, w, e, bb, aa, b, a]) {
+      const dw = adaloraMatrix({ ...lora2Vectors({ bb, aa, b, a }, dims), e }, dims);
+      const whole = w.map((value, at) => value + 2 / r * dw[at]);
+      return matmul(x, whole, { m: n, n: out, k: dims.in }, "nt");
+    },
+  };
+  expectGradient(rule, (await gradients(gpu, rule)).sinks);
+});
+
 Deno.test("Orthogonality adds the gradient of its twin, and none where factors are orthonormal", async () => {
   const gpu = await testDevice();
   const [m, r, weight] = [7, 3, 0.4];
@@ -182,7 +227,7 @@ Deno.test("Orthogonality adds the gradient of its twin, and none where factors a
   );
   using term = new Orthogonality(
     gpu,
-    variables.map((variable, i) => ({ variable, side: i === 1 ? "rows" : "columns" })),
+    variables,
     weight,
   );
   term.addGradient();

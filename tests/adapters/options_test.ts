@@ -19,6 +19,7 @@ const VALUES: Required<MethodOptions> = {
   finalWarmup: 2,
   maskInterval: 2,
   orthogonality: 0.2,
+  innerRank: 3,
   ratio: 4,
 };
 

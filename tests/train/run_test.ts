@@ -33,6 +33,10 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
     ...{ method: "adalora", rank: 4, targets: "all-linear", dropout: 0.2 },
     ...{ targetRank: 2, initWarmup: 1, finalWarmup: 3, maskInterval: 2 },
   },
+  lora2: {
+    ...{ method: "lora2", rank: 4, targets: "all-linear", innerRank: 3 },
+    ...{ targetRank: 2, initWarmup: 1, finalWarmup: 3, maskInterval: 2 },
+  },
   mica: { method: "mica", rank: 4 },
   "lora-ga": { method: "lora-ga", rank: 4, targets: "all-linear", startBatches: 3 },
   "eva with dropout": { method: "eva", rank: 4, targets: "all-linear", dropout: 0.2 },

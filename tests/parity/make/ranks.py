@@ -7,6 +7,8 @@ importance is taken before the update it belongs to (PEFT's example takes it aft
 The scale is made alpha / r by a `ranknum` of r - 1e-5, and frozen: PEFT 0.21 leaves `ranknum` among what is trained.
 Losses are the task's alone. Between the last triplet that is kept and the first that is cut there is a gap of at least
 GAP, so that float32 cuts the same ones.
+
+lora2 is written here from arXiv:2408.06854, with the budget of algorithm 1 of arXiv:2303.10512.
 """
 
 import json
@@ -15,6 +17,7 @@ import types
 
 import torch
 from double import load_double, nll
+from layers import replace
 from peft import AdaLoraConfig, get_peft_model
 from peft.tuners.adalora.layer import AdaLoraLayer
 from provenance import FIXTURES, record, write_json
@@ -25,6 +28,10 @@ FOLDER = FIXTURES / "llama_tied"
 RANK, ALPHA, RATE = 4, 8, 5e-3
 PLAN = dict(targetRank=2, initWarmup=3, finalWarmup=5, maskInterval=4, orthogonality=0.3)
 GAP = 1e-3
+BETA = 0.85
+INNER = 3
+# Above the method's own, so that products of three factors move in twenty steps.
+LORA2_DEVIATION = 0.3
 
 
 def save_start(method, settings, layers):
@@ -129,9 +136,77 @@ def adalora(batches):
     return made | {"ranks": ranks}
 
 
+class Lora2(torch.nn.Module):
+    """y = W x + alpha / r (bb aa) diag(e) (B A) x."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base = base
+        out, width = base.weight.shape
+        shapes = {"e": (RANK,), "b": (RANK, INNER), "aa": (INNER, RANK), "a": (INNER, width), "bb": (out, INNER)}
+        for name, shape in shapes.items():
+            start = torch.zeros(shape) if name == "e" else torch.randn(shape) * LORA2_DEVIATION
+            setattr(self, name, torch.nn.Parameter(start.double()))
+
+    def forward(self, x):
+        return self.base(x) + ALPHA / RANK * (((x @ self.a.T @ self.b.T) * self.e) @ self.aa.T @ self.bb.T)
+
+    def orthogonality(self):
+        sides = [m @ m.T if m.shape[0] < m.shape[1] else m.T @ m for m in (self.b, self.aa, self.a, self.bb)]
+        return [(side - torch.eye(len(side))).norm() for side in sides]
+
+
+def lora2(batches):
+    model = replace(Lora2)(load_double(FOLDER), None, 0)
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, Lora2)}
+    save_start("lora2", PLAN | dict(alpha=ALPHA, innerRank=INNER), {
+        name: {"e": layer.e[None], "b": layer.b, "aa": layer.aa.T, "a": layer.a.T, "bb": layer.bb,
+               "mask": torch.ones(1, RANK)} for name, layer in layers.items()
+    })
+    full, target = RANK * len(layers), PLAN["targetRank"] * len(layers)
+    first, last = PLAN["initWarmup"], STEPS - PLAN["finalWarmup"]
+    scored = {(name, key): getattr(layer, key) for name, layer in layers.items() for key in ("e", "b", "aa")}
+    mean = {key: torch.zeros_like(value) for key, value in scored.items()}
+    stray = {key: torch.zeros_like(value) for key, value in scored.items()}
+    keep = {}
+
+    def objective(ids):
+        loss = nll(model, ids).mean()
+        terms = [term for layer in layers.values() for term in layer.orthogonality()]
+        return loss, loss + PLAN["orthogonality"] * torch.stack(terms).mean()
+
+    @torch.no_grad()
+    def before_update(step):
+        for key, value in scored.items() if step <= last else ():
+            now = (value * value.grad).abs()
+            mean[key] = BETA * mean[key] + (1 - BETA) * now
+            stray[key] = BETA * stray[key] + (1 - BETA) * (now - mean[key]).abs()
+
+    @torch.no_grad()
+    def after_update(step, _ids):
+        if step == last or (first < step < last and step % PLAN["maskInterval"] == 0):
+            s = {key: mean[key] * stray[key] for key in scored}
+            scores = {name: s[name, "e"] + s[name, "b"].mean(1) + s[name, "aa"].mean(0) for name in layers}
+            budget = int(target + (full - target) * (1 - (step - first) / (last - first)) ** 3)
+            ordered = torch.cat(list(scores.values())).sort(descending=True).values
+            assert ordered[budget - 1] > (1 + GAP) * ordered[budget], ordered[budget - 1 : budget + 1]
+            keep.update({name: score >= ordered[budget - 1] for name, score in scores.items()})
+        elif step < last:
+            return
+        for name, layer in layers.items():
+            layer.e[~keep[name]] = 0
+
+    made = train(model, batches, before_update, after_update, objective)
+    made["after"] = nll(model, batches[0]).mean().item()
+    return made | {"ranks": {name: int(mask.sum()) for name, mask in keep.items()}}
+
+
 def main():
     batches = torch.tensor(json.loads((FOLDER / "batches.json").read_text())["batches"])
-    runs = {"adalora": (adalora(batches), PLAN | {"alpha": ALPHA})}
+    runs = {
+        "adalora": (adalora(batches), PLAN | dict(alpha=ALPHA)),
+        "lora2": (lora2(batches), PLAN | dict(alpha=ALPHA, innerRank=INNER)),
+    }
     for name, (made, settings) in runs.items():
         made["init"] = name
         made["config"] = dict(method=name, rank=RANK, targets="all-linear", steps=STEPS, learningRate=RATE,
