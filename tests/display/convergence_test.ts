@@ -55,12 +55,12 @@ const cell = (rows: RunRow[], name: string, rate = 1e-3) => {
 
 Deno.test("methodKey(), methodName() and rateName() give keys and words", () => {
   assertEquals(methodKey({ method: "olora", freeze: "B", learningRate: 1, seed: 0 }), "olora-freeze-B");
-  assertEquals(["olora-freeze-B", "lora", "full", "dora", "adalora"].map(methodName), [
+  assertEquals(["olora-freeze-B", "lora", "full", "dora", "vera"].map(methodName), [
     "OLoRA, B frozen",
     "LoRA",
     "Full fine-tuning",
     "DoRA",
-    "adalora",
+    "vera",
   ]);
   assertEquals([3e-4, 1e-1, 3.16e-3, 1].map(rateName), ["3e-4", "1e-1", "3.16e-3", "1e0"]);
   assertEquals(["lora-fa", "lora+-ratio-4", "lora-norm-olora", "other-basis-last"].map(methodName), [
