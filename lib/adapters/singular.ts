@@ -18,10 +18,15 @@ const decomposed = new WeakMap<Tensor, Svd>();
 export async function decompose(gpu: Gpu, targets: readonly Target[]): Promise<Svd[]> {
   await requireFinite(gpu, "decompose", targets.map(({ module, w }) => ({ name: module, w })));
   const found: Svd[] = [];
-  for (const { w, out: m, in: n } of targets) {
-    if (!decomposed.has(w)) decomposed.set(w, svd(await gpu.read(w), { m, n }));
-    found.push(decomposed.get(w)!);
-  }
+  for (const { w } of targets) found.push(await weightSvd(gpu, w));
+  return found;
+}
+
+/** W = U diag(s) Vᵀ of one finite weight, kept likewise. */
+export async function weightSvd(gpu: Gpu, w: Tensor): Promise<Svd> {
+  const [m, n] = w.shape;
+  let found = decomposed.get(w);
+  if (!found) decomposed.set(w, found = svd(await gpu.read(w), { m, n }));
   return found;
 }
 

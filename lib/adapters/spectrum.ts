@@ -1,7 +1,9 @@
 import type { Tensor } from "../gpu/tensor.ts";
 import { requireFinite } from "../linalg/finite.ts";
 import { type Svd, svd } from "../linalg/svd.ts";
+import { svdOfProduct } from "../linalg/svd_product.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
+import { weightSvd } from "./singular.ts";
 import { layerWeight } from "./layer_weight.ts";
 import { type Adapter, changeOf } from "./adapter.ts";
 
@@ -45,14 +47,12 @@ export interface SpectrumOptions {
   rank?: number;
 }
 
-const decomposed = new WeakMap<Tensor, Svd>();
-
 /**
  * The spectrum of each adapted weight's change dW = s (B A − B₀ A₀), against the model's own weights W, which are never
  * changed; for "full" and where rows have a magnitude, dW = W' − W of each matrix (norms, which are vectors, are left out).
  *
  * dW is taken as the product s [B − B₀, B₀] [A; A − A₀], which is zero where nothing has moved, and never formed: the
- * SVD of the left factor, then that of what remains, in float64 on the host.
+ * SVD of the left factor, then that of what remains (`svdOfProduct`), in float64 on the host.
  *
  * Source: effective rank exp(−Σ p log p), p = σ / Σ σ: Roy and Vetterli 2007, "The effective rank: a measure of
  * effective dimensionality", EUSIPCO. Overlap ‖Uᵀ V‖² / k of dW's first k singular vectors U and r of W's, V: Hu et al.
@@ -118,7 +118,7 @@ export async function spectrum(adapter: Adapter, options: SpectrumOptions = {}):
       ...(factors && {
         drift: { a: drift(factors.a, r, n, "rows"), b: drift(factors.b, r, m, "columns") },
       }),
-      ...(overlap && { overlap: overlaps(change, decompose(weights[i], w), { m, n, rank }) }),
+      ...(overlap && { overlap: overlaps(change, await weightSvd(model.gpu, weights[i]), { m, n, rank }) }),
     });
   }
   return layers;
@@ -152,12 +152,7 @@ function lowRank(m: number, n: number, r: number, scale: number, { a, b, a0, b0 
   const right = new Float64Array(width * n);
   right.set(a);
   if (a0) a.forEach((x, at) => right[r * n + at] = x - a0[at]);
-  const outer = svd(left, { m, n: width });
-  const k = outer.s.length;
-  const rest = product(transposed(outer.v, width, k), right, { m: k, n, k: width });
-  for (let i = 0; i < k; i++) for (let j = 0; j < n; j++) rest[i * n + j] *= outer.s[i];
-  const inner = svd(rest, { m: k, n });
-  return { ...inner, u: product(outer.u, inner.u, { m, n: inner.s.length, k }) };
+  return svdOfProduct(left, right, { m, n, k: width });
 }
 
 function overlaps(change: Svd, weight: Svd, { m, n, rank }: { m: number; n: number; rank: number }) {
@@ -182,13 +177,6 @@ function overlaps(change: Svd, weight: Svd, { m, n, rank }: { m: number; n: numb
   return { left: both(change.u, weight.u, m), right: both(change.v, weight.v, n) };
 }
 
-function decompose(weight: Tensor, values: Float32Array): Svd {
-  const [m, n] = weight.shape;
-  let found = decomposed.get(weight);
-  if (!found) decomposed.set(weight, found = svd(values, { m, n }));
-  return found;
-}
-
 /** ‖Gram matrix − I‖ of the `r` rows of x `[r, length]`, or of the `r` columns of x `[length, r]`. */
 function drift(x: Float32Array, r: number, size: number, of: "rows" | "columns"): number {
   const at = (k: number, i: number) => of === "rows" ? x[k * size + i] : x[i * r + k];
@@ -209,19 +197,6 @@ function difference(x: Float32Array, y: Float32Array): Float64Array {
 
 function length(x: Float32Array): number {
   return Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
-}
-
-function transposed(x: Float64Array, m: number, n: number): Float64Array {
-  return Float64Array.from(x, (_, at) => x[(at % m) * n + Math.floor(at / m)]);
-}
-
-/** C = A B for A `[m, k]` and B `[k, n]`. */
-function product(a: Float64Array, b: Float64Array, { m, n, k }: { m: number; n: number; k: number }) {
-  const c = new Float64Array(m * n);
-  for (let i = 0; i < m; i++) {
-    for (let l = 0; l < k; l++) for (let j = 0; j < n; j++) c[i * n + j] += a[i * k + l] * b[l * n + j];
-  }
-  return c;
 }
 
 function checkRank(rank: number, limit: number, module: string): void {
