@@ -2,11 +2,9 @@ import { constant, type Gpu, Tape, type Tensor } from "../../mod.ts";
 import { floraLayer } from "../../lib/adapters/flora.ts";
 import { add } from "../../lib/ops/add.ts";
 import { matmul } from "../../lib/ops/matmul.ts";
-import { median, noise } from "./measure.ts";
+import { measure, noise } from "./measure.ts";
 
 const [TEXTS, T, WIDTH, OUT] = [16, 64, 128, 344];
-const REPEATS = 20;
-const ROUNDS = 5;
 
 /**
  * A layer of 344 × 128 on 16 texts of 64 tokens with an adapter of its own for each: flora, one product for all, beside
@@ -16,7 +14,7 @@ export async function compareFlora(gpu: Gpu): Promise<void> {
   console.log(`\nAn adapter for each of ${TEXTS} texts of ${T} tokens, layer ${OUT} x ${WIDTH}, forward`);
   using x = gpu.upload(noise(TEXTS * T * WIDTH), [TEXTS * T, WIDTH]);
   using w = gpu.upload(noise(OUT * WIDTH), [OUT, WIDTH]);
-  const cell = (seconds: number) => (1000 * seconds).toFixed(2).padStart(10);
+  const cell = (ms: number) => ms.toFixed(2).padStart(10);
   for (const r of [1, 2, 4, 8, 16]) {
     using a = gpu.upload(noise(TEXTS * r * OUT), [TEXTS, r * OUT]);
     using b = gpu.upload(noise(TEXTS * r * WIDTH), [TEXTS, r * WIDTH]);
@@ -29,19 +27,14 @@ export async function compareFlora(gpu: Gpu): Promise<void> {
       const outer: Tensor = matmul(gpu, "nn", inner, a.view([TEXTS, r, OUT]));
       add(gpu, matmul(gpu, "nt", x, w), outer.view([TEXTS * T, OUT]));
     };
-    const [ours, theirs]: number[][] = [[], []];
-    for (let round = -1; round < ROUNDS; round++) {
-      for (const [record, times] of [[flora, ours], [lora, theirs]] as const) {
-        const start = performance.now();
-        for (let i = 0; i < REPEATS; i++) gpu.scope(record);
-        await gpu.settled();
-        if (round >= 0) times.push((performance.now() - start) / 1000 / REPEATS);
-      }
-    }
-    const ratio = (median(theirs) / median(ours)).toFixed(2);
+    const [ours, theirs] = await measure(
+      gpu,
+      [flora, lora].map((record) => ({ kernel: "", shape: "", record: () => gpu.scope(record) })),
+    );
+    const ratio = (theirs.ms / ours.ms).toFixed(2);
     console.log(
-      `  r ${String(r).padEnd(3)} flora ${cell(median(ours))} ms   lora by batched products ${
-        cell(median(theirs))
+      `  r ${String(r).padEnd(3)} flora ${cell(ours.ms)} ms   lora by batched products ${
+        cell(theirs.ms)
       } ms   flora ${ratio} ×`,
     );
   }

@@ -2,18 +2,17 @@ import { attach, type Batch, generate, type Gpu, loadModel, saveModel, Trainer }
 import { llamaCppModule, requires } from "../helpers/requires.ts";
 import { smollm2 } from "../helpers/smollm2.ts";
 import { median } from "./measure.ts";
-import { runPython } from "./peers/python.ts";
+import { runPython, torchDevices } from "./peers/python.ts";
 
 const [B, T] = [4, 128];
 const TOKENS = 32;
-const ROUNDS = 3;
 const PROMPT = "The capital of France is";
 
 /**
  * SmolLM2-135M from its Q4_1 blocks: a training step of lora, r 8 on q and v, beside PEFT with PyTorch on the same
  * weights in f32; and greedy text, without an adapter and with one, beside llama.cpp on the same file. In turns.
  */
-export async function compareSmolLm2(gpu: Gpu): Promise<void> {
+export async function compareSmolLm2(gpu: Gpu, rounds = 3): Promise<void> {
   const { path, ignore } = await smollm2();
   if (ignore) return console.log("\nSmolLM2-135M: left out, its weights are not here");
   const folder = await Deno.makeTempDir();
@@ -21,7 +20,8 @@ export async function compareSmolLm2(gpu: Gpu): Promise<void> {
     using model = await loadModel(path, { gpu });
     await saveModel(model, folder);
     const ids = model.tokenizer!.encode(PROMPT);
-    const [bare, llama, adapted, ours, theirs]: number[][] = [[], [], [], [], []];
+    const [bare, llama, adapted, ours]: number[][] = [[], [], [], []];
+    const peers = torchDevices(gpu).map((device) => ({ device, times: [] as number[] }));
     const timeText = async () => {
       let start = 0;
       for await (const _ of generate(model, ids, { maxNewTokens: TOKENS + 1, stop: [] })) {
@@ -29,7 +29,7 @@ export async function compareSmolLm2(gpu: Gpu): Promise<void> {
       }
       return (performance.now() - start) / 1000 / TOKENS;
     };
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       bare.push(await timeText());
       const peer = requires("llama.cpp");
       if (!peer.ignore) llama.push(await runLlamaCpp(peer.path, path, ids));
@@ -42,24 +42,33 @@ export async function compareSmolLm2(gpu: Gpu): Promise<void> {
       return (performance.now() - start) / 1000;
     };
     await step();
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       ours.push(await step());
-      if (!requires("python").ignore) {
+      for (const { device, times } of peers) {
         const shape = ["--batch-size", String(B), "--seq-len", String(T), "--rounds", "1", "--steps", "1"];
-        const settings = ["--method", "lora", "--targets", "q_proj,v_proj", "--rank", "8"];
-        theirs.push((await runPython("peft_step.py", ["--model", folder, ...settings, ...shape])).seconds);
+        const settings = [
+          "--method",
+          "lora",
+          "--targets",
+          "q_proj,v_proj",
+          "--rank",
+          "8",
+          "--device",
+          device,
+        ];
+        times.push((await runPython("peft_step.py", ["--model", folder, ...settings, ...shape])).seconds);
       }
       adapted.push(await timeText());
     }
     console.log(`\nSmolLM2-135M, Q4_1: a training step of lora, r 8 on q and v, ${B} x ${T} tokens`);
     const line = (name: string, value: number, unit: string, ratio?: number) =>
       console.log(
-        `  ${name.padEnd(35)}${value.toFixed(2).padStart(10)} ${unit}` +
+        `  ${name.padEnd(35)}${value.toPrecision(3).padStart(10)} ${unit}` +
           (ratio === undefined ? "" : `  this kit ${ratio.toFixed(2)} ×`),
       );
     line("this kit", median(ours), "s");
-    if (theirs.length) {
-      line("PEFT, PyTorch on the CPU, f32", median(theirs), "s", median(theirs) / median(ours));
+    for (const { device, times } of peers) {
+      line(`PEFT, PyTorch, f32, ${device}`, median(times), "s", median(times) / median(ours));
     }
     console.log(`SmolLM2-135M, Q4_1: greedy text after ${ids.length} tokens`);
     line("this kit", 1 / median(bare), "tokens/s");

@@ -81,7 +81,7 @@ Deno.test({
           return part(request, weights);
         },
       });
-      const theirs = inPython(hub, cache, `hub.snapshot_download("${REPO}")`);
+      const theirs = inPython(hub, cache, `hub.hf_hub_download("${REPO}", "model.safetensors")`);
       await begun.promise;
       const notes: string[] = [];
       const onNote = (note: string) => {
@@ -89,7 +89,10 @@ Deno.test({
         finish.resolve();
       };
       const ours = fetchFromHub(spec, { settings: await settingsOf(hub, cache), onNote });
-      assertEquals(await Promise.all([theirs, ours]), [snapshot(cache), snapshot(cache)]);
+      assertEquals(await Promise.all([theirs, ours]), [
+        `${snapshot(cache)}/model.safetensors`,
+        snapshot(cache),
+      ]);
       assertEquals(notes, ["another process is fetching model.safetensors; waiting for it"]);
       assertEquals(hub.stored.length, 1);
     }),

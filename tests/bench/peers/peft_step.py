@@ -1,7 +1,8 @@
-"""A training step of PEFT with PyTorch on the CPU: forward, backward and AdamW. Prints one JSON object.
+"""A training step of PEFT with PyTorch, on the CPU or on a GPU through CUDA: forward, backward and AdamW, in f32. Prints
+one JSON object.
 
 usage: peft_step.py --model FOLDER [--method olora] [--targets all-linear] [--rank 8] [--batch-size 8] [--seq-len 128]
-                    [--rounds 5] [--steps 4]
+                    [--rounds 5] [--steps 4] [--device cpu]
 
 `seconds` is the median over `rounds` of the time for one of `steps` steps, loss read once a round; `initSeconds` is
 get_peft_model, with olora its QR of every layer.
@@ -26,6 +27,7 @@ parser.add_argument("--batch-size", type=int, default=8)
 parser.add_argument("--seq-len", type=int, default=128)
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--steps", type=int, default=4)
+parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
 options = parser.parse_args()
 
 transformers.logging.set_verbosity_error()
@@ -45,10 +47,10 @@ model = peft.get_peft_model(
     ),
 )
 init_seconds = time.perf_counter() - start
-model.train()
+model.to(options.device).train()
 trained = [weight for weight in model.parameters() if weight.requires_grad]
 optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0.0)
-ids = torch.randint(3, model.config.vocab_size, (options.batch_size, options.seq_len))
+ids = torch.randint(3, model.config.vocab_size, (options.batch_size, options.seq_len)).to(options.device)
 
 
 def steps(count):
@@ -70,7 +72,7 @@ for _ in range(options.rounds):
 print(
     json.dumps(
         {
-            "peer": f"peft {peft.__version__} {options.method} on torch {torch.__version__} cpu",
+            "peer": f"peft {peft.__version__} {options.method} on torch {torch.__version__} {options.device}",
             "targets": options.targets,
             "rank": options.rank,
             "batchSize": options.batch_size,
