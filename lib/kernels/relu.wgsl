@@ -2,6 +2,7 @@
 //
 // Grid      one invocation per four elements, 64 a workgroup.
 // Bindings  1 x f32 [n]   2 y f32 [n], both as vec4
+// Method    negative numbers, -0 to -inf, are told by their bits: a compiler that takes max() for the comparison loses NaN
 struct Uniforms { quads: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
@@ -12,5 +13,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         @builtin(local_invocation_index) local: u32) {
   let i = (group.x + group.y * groups.x) * 64u + local;
   if (i >= u.quads) { return; }
-  y[i] = select(x[i], vec4f(0.0), x[i] <= vec4f(0.0));
+  let bits = bitcast<vec4u>(x[i]);
+  y[i] = select(x[i], vec4f(0.0), bits >= vec4u(0x80000000u) & bits <= vec4u(0xff800000u));
 }

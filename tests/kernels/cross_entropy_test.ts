@@ -19,8 +19,9 @@ Deno.test("crossEntropy() never holds more than a chunk of logits", async () => 
   const kept = gpu.liveBytes - before;
   nll.dispose();
   dx?.dispose();
+  const partialSums = gpu.info.isSoftware ? 0 : 16 * 4 * d * Math.ceil(v / 128);
   assert(
-    gpu.pool.peakBytes - before - kept <= 1.125 * chunkBytes,
+    gpu.pool.peakBytes - before - kept <= 1.125 * chunkBytes + partialSums,
     `${gpu.pool.peakBytes - before - kept} bytes`,
   );
 });
