@@ -64,6 +64,14 @@ export function convergenceVerdicts(
     matchVerdict(`OLoRA matches full fine-tuning, ${own}`, best, search),
     differenceVerdict(`OLoRA forgets less than LoRA, ${own}`, best, "lora", forgetting, search),
     differenceVerdict(`OLoRA forgets less than full fine-tuning, ${own}`, best, "full", forgetting, search),
+    differenceVerdict(`OLoRA loses fewer tasks than LoRA, ${own}`, best, "lora", tasksLost, search),
+    differenceVerdict(
+      `OLoRA loses fewer tasks than full fine-tuning, ${own}`,
+      best,
+      "full",
+      tasksLost,
+      search,
+    ),
     parameterVerdict(best),
     memoryVerdict(best),
   ];
@@ -87,17 +95,26 @@ export function replicationNote(rows: readonly RunRow[], search: readonly RunRow
 /** One figure of a run that two methods are compared by; lower is better. */
 interface Measure {
   readonly name: string;
+  readonly unit: string;
   read(row: RunRow): number;
 }
 
 const lossAtEnd: Measure = {
   name: "test loss at the end",
+  unit: "nats",
   read: ({ final }) => final.test ?? final.validation ?? NaN,
 };
 
 const forgetting: Measure = {
   name: "loss gained on general text",
+  unit: "nats",
   read: ({ final }) => final.forgetting ?? NaN,
+};
+
+const tasksLost: Measure = {
+  name: "accuracy lost on tasks that the base could do",
+  unit: "of all items",
+  read: ({ final }) => final.tasksLost ?? NaN,
 };
 
 /** OLoRA and `other`, cut to the runs whose base, permutation and seed both have; undefined if a method is missing. */
@@ -139,7 +156,7 @@ function speedVerdict(
     `(LoRA ${formatFixed(mean(b), 0)}): a difference of ${
       range(difference, "steps")
     }; area under the curve ` +
-    `${range(area, "nats")}.${never}`;
+    `${range(area, "nats")}.${byBase(both, a.map((steps, i) => steps - b[i]), 0)}${never}`;
   return judge(claim, difference, 0, sentence, both, grid);
 }
 
@@ -158,7 +175,7 @@ function differenceVerdict(
   const difference = pairedInterval(a, b);
   const sentence =
     `${capital(measure.name)} ${formatNumber(mean(a))} (${methodName(other)} ${formatNumber(mean(b))}): ` +
-    `a difference of ${range(difference, "nats")}.`;
+    `a difference of ${range(difference, measure.unit)}.${byBase(both, a.map((loss, i) => loss - b[i]), 3)}`;
   return judge(claim, difference, 0, sentence, both, grid);
 }
 
@@ -179,7 +196,7 @@ function matchVerdict(
     `difference of ${range(difference, "nats")}; it counts as a match up to ${
       formatNumber(margin, 2)
     } nats ` +
-    `(${MATCH_MARGIN * 100} %), fixed in advance.`;
+    `(${MATCH_MARGIN * 100} %), fixed in advance.${byBase(both, a.map((loss, i) => loss - b[i]), 3)}`;
   return judge(claim, difference, margin, sentence, both, grid);
 }
 
@@ -225,6 +242,17 @@ function judge(
     ? ` Open because the best rate has no two tried rates on either side: ${edges.join(", ")}.`
     : "";
   return { claim, outcome: edges.length ? "open" : decided, sentence: sentence + why };
+}
+
+/** Mean difference on each base where there are several, since runs on one base are not independent of each other. */
+function byBase({ a }: Pair, differences: readonly number[], decimals: number): string {
+  const bases = Map.groupBy(differences.keys(), (i) => a.rows[i].config.model);
+  if (bases.size < 2) return "";
+  const cells = [...bases].sort().map(([base, own]) => {
+    const difference = mean(own.map((i) => differences[i]));
+    return `${base} ${difference > 0 ? "+" : ""}${formatFixed(difference, decimals)}`;
+  });
+  return ` By base: ${cells.join(", ")}.`;
 }
 
 /** `+1.2 (0.4 to 2.0) nats`. */
