@@ -1,12 +1,13 @@
 /**
- * FINDINGS.md from the committed rows, so that no number in it can be older than they are:
- * `deno run -A data/make/findings.ts` writes it, and a test compares.
+ * FINDINGS.md and the summary that the README opens with, from the committed rows, so that no number in them can be older
+ * than they are: `deno run -A data/make/findings.ts` writes both, and a test compares.
  *
  * @module
  */
 import {
   convergenceVerdicts,
   forgettingVerdicts,
+  markdownTable,
   replicationNote,
   type RunRow,
   type Verdict,
@@ -84,8 +85,18 @@ const FINDINGS: readonly Finding[] = [
   },
 ];
 
-/** The whole of FINDINGS.md, formatted as the repository's pages are. */
-export async function findings(): Promise<string> {
+/** The rows of the study, those that its rates were searched by, and what they say. */
+interface Study {
+  readonly rows: readonly RunRow[];
+  readonly search: readonly RunRow[];
+  readonly verdicts: readonly Verdict[];
+  /** How far the runs go, in words. */
+  readonly note: string;
+  /** There are enough of them. */
+  readonly isFirm: boolean;
+}
+
+async function readStudy(): Promise<Study> {
   const rows = await read("study");
   const search = [...await read("convergence"), ...await read("rates")];
   const verdicts = [
@@ -94,7 +105,36 @@ export async function findings(): Promise<string> {
     ...forgettingVerdicts(search, ["full"]),
   ];
   const note = replicationNote(rows, search);
-  const isFirm = !note.includes("an indication");
+  return { rows, search, verdicts, note, isFirm: !note.includes("an indication") };
+}
+
+/** README.md with its summary made anew: what stands between its two comments. */
+export async function readme(): Promise<string> {
+  const study = await readStudy();
+  const table = markdownTable({
+    title: "",
+    columns: ["", "claim", "verdict", "difference"],
+    rows: FINDINGS.flatMap(({ name, verdicts }) =>
+      verdictsOf(name, verdicts, study.verdicts).map((verdict) => [
+        name,
+        verdict.claim,
+        wordsFor(verdict, study.isFirm),
+        verdict.effect,
+      ])
+    ),
+  });
+  const page = await Deno.readTextFile(`${ROOT}README.md`);
+  const [start, end] = ["<!-- summary of FINDINGS -->", "<!-- end of summary -->"];
+  const [from, to] = [page.indexOf(start), page.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`Cannot write README.md: expected ${start} … ${end} in it`);
+  return await formatted(
+    `${page.slice(0, from + start.length)}\n\n${table.replaceAll("---:", "---")}\n\n${page.slice(to)}`,
+  );
+}
+
+/** The whole of FINDINGS.md, formatted as the repository's pages are. */
+export async function findings(): Promise<string> {
+  const { rows, search, verdicts, note, isFirm } = await readStudy();
   const sections = FINDINGS.map((finding) => section(finding, verdicts, isFirm));
   return await formatted(`# Findings
 
@@ -152,16 +192,26 @@ function section(
   all: readonly Verdict[],
   isFirm: boolean,
 ): string {
-  const own = verdicts.map((wanted) => {
-    const verdict = all.find(({ claim }) => claim === wanted);
-    if (!verdict) throw new RangeError(`Cannot write ${name}: the rows give no verdict on "${wanted}"`);
-    const soFar = isFirm || verdict.outcome === "open" || /counted exactly/.test(verdict.sentence)
-      ? ""
-      : " so far";
-    return `- **${WORDS[verdict.outcome]}${soFar}**: ${verdict.claim}. ${verdict.sentence}`;
-  });
+  const own = verdictsOf(name, verdicts, all).map((verdict) =>
+    `- **${wordsFor(verdict, isFirm)}**: ${verdict.claim}. ${verdict.sentence}`
+  );
   const lines = own.length ? own : ["- **Not measured**."];
   return `## ${name}. ${claim}\n\n${lines.join("\n")}\n\nNotebook: ${notebook}. Still missing: ${missing}.`;
+}
+
+/** @throws {RangeError} If the rows give no verdict on one of `claims`. */
+function verdictsOf(name: string, claims: readonly string[], all: readonly Verdict[]): Verdict[] {
+  return claims.map((wanted) => {
+    const verdict = all.find(({ claim }) => claim === wanted);
+    if (!verdict) throw new RangeError(`Cannot write ${name}: the rows give no verdict on "${wanted}"`);
+    return verdict;
+  });
+}
+
+/** The outcome as the page says it; what is counted needs no replication. */
+function wordsFor({ outcome, sentence }: Verdict, isFirm: boolean): string {
+  const soFar = isFirm || outcome === "open" || /counted exactly/.test(sentence) ? "" : " so far";
+  return WORDS[outcome] + soFar;
 }
 
 const WORDS: Readonly<Record<Verdict["outcome"], string>> = {
@@ -170,4 +220,7 @@ const WORDS: Readonly<Record<Verdict["outcome"], string>> = {
   "open": "Inconclusive",
 };
 
-if (import.meta.main) await writeFileAtomic(`${ROOT}FINDINGS.md`, await findings());
+if (import.meta.main) {
+  await writeFileAtomic(`${ROOT}FINDINGS.md`, await findings());
+  await writeFileAtomic(`${ROOT}README.md`, await readme());
+}

@@ -43,6 +43,7 @@ export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[]
         claim: `${name} ends lower than ${against}, each at its own rate`,
         outcome: open ? "open" : outcome(difference.high < 0, difference.low > 0),
         sentence: `${figures}: a difference of ${range(difference, "95 %")}.${because}`,
+        effect: range(difference, "95 %"),
       },
       {
         claim: `${name} matches ${against}, each at its own rate`,
@@ -53,6 +54,7 @@ export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[]
         sentence: `A difference of ${range(narrow, "90 %")}; a match is less than ${
           formatNumber(margin, 2)
         } nats either way (${100 * MATCH_MARGIN} %, fixed in advance).${because}`,
+        effect: range(narrow, "90 %"),
       },
     ];
   });

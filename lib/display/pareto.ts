@@ -1,8 +1,7 @@
 import type { Figure, Series } from "./figure.ts";
 import { groupRuns, methodKey, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
 import { type Interval, INTERVAL_NOTE, mean, meanInterval, pairedInterval } from "./statistics.ts";
-import { formatFixed } from "./table.ts";
-import type { Verdict } from "./verdicts.ts";
+import { differenceText, type Verdict } from "./verdicts.ts";
 
 /** What a method at one learning rate gained on its target, and what it forgot for it. */
 export interface Trade {
@@ -121,18 +120,19 @@ export function forgettingVerdicts(rows: readonly RunRow[], others: readonly str
   return others.map((other) => {
     const paid = atEqualGain(rows, ["olora", other]).map(({ paid }) => paid);
     const [a, b] = [0, 1].map((i) => paid.map((pair) => pair[i]));
-    const { mean: more, low, high, n } = pairedInterval(a, b);
+    const difference = pairedInterval(a, b);
+    const effect = differenceText(difference, "nats");
     const name = other === "full" ? "full fine-tuning" : methodName(other);
     return {
       claim: `OLoRA forgets less than ${name} at equal gain`,
-      outcome: high < 0 ? "held" : low > 0 ? "did not hold" : "open",
-      sentence: n < 2
+      outcome: difference.high < 0 ? "held" : difference.low > 0 ? "did not hold" : "open",
+      sentence: paid.length < 2
         ? "Fewer than two bases or seeds have both."
         : `Loss gained on general text ${mean(a).toFixed(3)} (${name} ${
           mean(b).toFixed(3)
         }): a difference of ` +
-          `${more > 0 ? "+" : ""}${formatFixed(more, 3)} nats (95 % interval ${formatFixed(low, 3)} to ` +
-          `${formatFixed(high, 3)}, ${n} pairs).`,
+          `${effect}.`,
+      effect,
     };
   });
 }

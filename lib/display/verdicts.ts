@@ -20,6 +20,8 @@ export interface Verdict {
   readonly outcome: "held" | "did not hold" | "open";
   /** The figures behind the outcome, in words. */
   readonly sentence: string;
+  /** The difference that decides, with its interval. */
+  readonly effect: string;
 }
 
 /** Replication below which the verdicts are no more than an indication: pairs of runs, and pretrained bases. */
@@ -137,7 +139,12 @@ function speedVerdict(
   if (!both) return undefined;
   const last = THRESHOLDS.length - 1;
   if (!thresholds) {
-    return { claim, outcome: "open", sentence: "LoRA itself did not improve, so nothing can be timed." };
+    return {
+      claim,
+      outcome: "open",
+      sentence: "LoRA itself did not improve, so nothing can be timed.",
+      effect: "none",
+    };
   }
   const horizon = commonHorizon(groups);
   const timed = [both.a, both.b].map((group) => arrivals(group, thresholds, last, horizon));
@@ -154,10 +161,10 @@ function speedVerdict(
   const sentence =
     `${THRESHOLDS[last] * 100} % of LoRA's improvement after ${formatFixed(mean(a), 0)} steps ` +
     `(LoRA ${formatFixed(mean(b), 0)}): a difference of ${
-      range(difference, "steps")
+      differenceText(difference, "steps")
     }; area under the curve ` +
-    `${range(area, "nats")}.${byBase(both, a.map((steps, i) => steps - b[i]), 0)}${never}`;
-  return judge(claim, difference, 0, sentence, both, grid);
+    `${differenceText(area, "nats")}.${byBase(both, a.map((steps, i) => steps - b[i]), 0)}${never}`;
+  return judge(claim, difference, "steps", 0, sentence, both, grid);
 }
 
 function differenceVerdict(
@@ -175,8 +182,10 @@ function differenceVerdict(
   const difference = pairedInterval(a, b);
   const sentence =
     `${capital(measure.name)} ${formatNumber(mean(a))} (${methodName(other)} ${formatNumber(mean(b))}): ` +
-    `a difference of ${range(difference, measure.unit)}.${byBase(both, a.map((loss, i) => loss - b[i]), 3)}`;
-  return judge(claim, difference, 0, sentence, both, grid);
+    `a difference of ${differenceText(difference, measure.unit)}.${
+      byBase(both, a.map((loss, i) => loss - b[i]), 3)
+    }`;
+  return judge(claim, difference, measure.unit, 0, sentence, both, grid);
 }
 
 function matchVerdict(
@@ -193,11 +202,11 @@ function matchVerdict(
   const difference = pairedInterval(a, b);
   const sentence =
     `Test loss at the end ${formatNumber(mean(a))} (full fine-tuning ${formatNumber(mean(b))}): a ` +
-    `difference of ${range(difference, "nats")}; it counts as a match up to ${
+    `difference of ${differenceText(difference, "nats")}; it counts as a match up to ${
       formatNumber(margin, 2)
     } nats ` +
     `(${MATCH_MARGIN * 100} %), fixed in advance.${byBase(both, a.map((loss, i) => loss - b[i]), 3)}`;
-  return judge(claim, difference, margin, sentence, both, grid);
+  return judge(claim, difference, lossAtEnd.unit, margin, sentence, both, grid);
 }
 
 function parameterVerdict(groups: readonly RunGroup[]): Verdict | undefined {
@@ -208,6 +217,7 @@ function parameterVerdict(groups: readonly RunGroup[]): Verdict | undefined {
     claim: "OLoRA trains as many parameters as LoRA",
     outcome: a === b ? "held" : "did not hold",
     sentence: `${formatNumber(a)} trained parameters (LoRA ${formatNumber(b)}), counted exactly.`,
+    effect: `${a > b ? "+" : ""}${formatNumber(a - b)} parameters`,
   };
 }
 
@@ -215,13 +225,15 @@ function memoryVerdict(groups: readonly RunGroup[]): Verdict | undefined {
   const both = pair(groups, "lora");
   if (!both?.a.rows.length) return undefined;
   const [a, b] = [both.a, both.b].map(({ rows }) => mean(rows.map(({ deviceBytes }) => deviceBytes)));
+  const more = `${formatFixed(100 * (a / b - 1), 1)} %`;
   const megabytes = (bytes: number) => `${formatNumber(bytes / 1e6)} MB`;
   return {
     claim: "OLoRA needs as much device memory as LoRA",
     outcome: a <= (1 + MEMORY_MARGIN) * b ? "held" : "did not hold",
-    sentence: `${megabytes(a)} at the peak (LoRA ${megabytes(b)}), a difference of ${
-      formatFixed(100 * (a / b - 1), 1)
-    } %; up to ${MEMORY_MARGIN * 100} % more counts as the same.`,
+    sentence: `${megabytes(a)} at the peak (LoRA ${megabytes(b)}), a difference of ${more}; up to ${
+      MEMORY_MARGIN * 100
+    } % more counts as the same.`,
+    effect: `${a > b ? "+" : ""}${more}`,
   };
 }
 
@@ -229,6 +241,7 @@ function memoryVerdict(groups: readonly RunGroup[]): Verdict | undefined {
 function judge(
   claim: string,
   difference: Interval,
+  unit: string,
   bound: number,
   sentence: string,
   { a, b }: Pair,
@@ -241,7 +254,12 @@ function judge(
   const why = edges.length
     ? ` Open because the best rate has no two tried rates on either side: ${edges.join(", ")}.`
     : "";
-  return { claim, outcome: edges.length ? "open" : decided, sentence: sentence + why };
+  return {
+    claim,
+    outcome: edges.length ? "open" : decided,
+    sentence: sentence + why,
+    effect: differenceText(difference, unit),
+  };
 }
 
 /** Mean difference on each base where there are several, since runs on one base are not independent of each other. */
@@ -255,8 +273,8 @@ function byBase({ a }: Pair, differences: readonly number[], decimals: number): 
   return ` By base: ${cells.join(", ")}.`;
 }
 
-/** `+1.2 (0.4 to 2.0) nats`. */
-function range(difference: Interval, unit: string): string {
+/** A difference with its interval, `+1.2 nats (95 % interval 0.4 to 2.0, 30 pairs)`. */
+export function differenceText(difference: Interval, unit: string): string {
   const sign = difference.mean > 0 ? "+" : "";
   const text = formatInterval(difference).split(" ± ");
   if (text.length < 2) return `${sign}${text[0]} ${unit}`;
