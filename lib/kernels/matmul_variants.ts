@@ -78,7 +78,9 @@ const DEFAULTS: Record<string, Record<MatmulClass, string>> = {
 };
 
 const VARIANTS: Record<string, (gpu: Gpu, product: Product) => void> = {
-  share8: (gpu, product) => runShare(gpu, product, 8, 4),
+  // A tile of 8 would read the long operand twice for 9 to 16 rows.
+  share8: (gpu, product) =>
+    Math.min(product.m, product.n) <= 8 ? runShare(gpu, product, 8, 4) : runShare(gpu, product, 16, 8),
   share16: (gpu, product) => runShare(gpu, product, 16, 8),
   share32: (gpu, product) => runShare(gpu, product, 32, 8),
   own: runOwn,
