@@ -8,6 +8,11 @@ const { background, ink, muted, grid } = SURFACES.light;
 /** Room for ticks and axis names left of and below the plotting area, in CSS pixels. */
 export const PLOT_INSETS = { left: 62, below: 46 } as const;
 
+/** Room below the plotting area of `panel`, in CSS pixels: names, which stand aslant, need more than numbers. */
+export function roomBelow({ xNames = [] }: Panel): number {
+  return PLOT_INSETS.below + Math.max(0, ...xNames.map((name) => textWidth(name, 12))) * Math.SQRT1_2;
+}
+
 /** The plotting area of a panel within the picture, in CSS pixels. */
 export interface Box {
   /** Left edge. */
@@ -69,16 +74,18 @@ function drawAxes(panel: Panel, { left, right, top, bottom, axes, px, py }: Fram
   for (const { at, label } of axes.x.ticks) {
     parts.push(
       stroke(`M${coordinate(px(at))} ${coordinate(bottom)}v5`, muted, 1),
-      svgText(label, px(at), bottom + 19, { ...small, anchor: "middle" }),
+      panel.xNames
+        ? svgText(label, px(at) + 4, bottom + 15, { ...small, anchor: "end", turn: -45 })
+        : svgText(label, px(at), bottom + 19, { ...small, anchor: "middle" }),
     );
   }
   parts.push(
     stroke(`M${coordinate(left)} ${coordinate(bottom)}H${coordinate(right)}`, muted, 1),
-    svgText(panel.xLabel, (left + right) / 2, bottom + 39, { ...small, anchor: "middle" }),
+    svgText(panel.xLabel, (left + right) / 2, bottom + roomBelow(panel) - 7, { ...small, anchor: "middle" }),
     svgText(panel.yLabel, left - PLOT_INSETS.left + 14, (top + bottom) / 2, {
       ...small,
       anchor: "middle",
-      upright: true,
+      turn: -90,
     }),
   );
   if (panel.title) parts.push(svgText(panel.title, left, top - 11, { size: 13, fill: ink, bold: true }));

@@ -29,7 +29,7 @@ export const FIRM = { pairs: 10, bases: 3 } as const;
 export const MATCH_MARGIN = 0.02;
 
 /** Share by which two memory sizes may differ and still be the same. */
-const MEMORY_MARGIN = 0.01;
+export const MEMORY_MARGIN = 0.01;
 
 /** A pair of methods, run by run: run i of `a` and run i of `b` share base and seed. */
 interface Pair {
