@@ -152,6 +152,7 @@ export { report, type ReportOptions } from "./lib/display/report.ts";
 export {
   finalLoss,
   groupRuns,
+  methodKey,
   methodName,
   type RowConfig,
   type RunGroup,
@@ -196,7 +197,7 @@ export {
   trades,
 } from "./lib/display/pareto.ts";
 export { type Dot, dotPanel } from "./lib/display/dots.ts";
-export { bestSettings, type Setting, settingsAtRate } from "./lib/display/settings.ts";
+export { bestSettings, distinctRuns, type Setting, settingsAtRate } from "./lib/display/settings.ts";
 export { farTable, farVerdicts } from "./lib/display/far_verdicts.ts";
 export {
   frozenVerdicts,

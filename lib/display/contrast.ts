@@ -1,7 +1,7 @@
-import { formatInterval } from "./convergence.ts";
+import { formatDifference } from "./convergence.ts";
 import type { RunRow } from "./rows.ts";
 import { equivalence, type Interval, mean, pairedInterval } from "./statistics.ts";
-import { formatFixed, formatNumber } from "./table.ts";
+import { formatNumber } from "./table.ts";
 import { FIRM, MATCH_MARGIN, type Verdict } from "./verdicts.ts";
 
 /** The test losses of two settings, run by run: run i of both shares base, permutation and seed. */
@@ -84,19 +84,6 @@ export function describeContrast(contrast: Contrast, second: string, relation: R
   return `${losses}: a difference of ${formatDifference(contrast.difference)}${counts}.${
     indicationNote(contrast)
   }`;
-}
-
-/** `+1.2 nats (95 % interval 0.4 to 2.0, 5 pairs)`; the mean alone where a single pair gives no interval. */
-export function formatDifference(difference: Interval, unit = "nats", of = "pairs"): string {
-  const sign = difference.mean > 0 ? "+" : "";
-  if (!Number.isFinite(difference.low)) {
-    const pairs = difference.n === 1 ? " (one pair, no interval)" : "";
-    return `${sign}${formatNumber(difference.mean, 3)} ${unit}${pairs}`;
-  }
-  const centre = formatInterval(difference).split(" ± ")[0];
-  const decimals = centre.split(".")[1]?.length ?? 0;
-  const [low, high] = [difference.low, difference.high].map((x) => formatFixed(x, decimals));
-  return `${sign}${centre} ${unit} (95 % interval ${low} to ${high}, ${difference.n} ${of})`;
 }
 
 /** That the pairs are too few for more than an indication; empty where they are enough. */

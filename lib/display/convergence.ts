@@ -1,4 +1,4 @@
-import type { Figure, Panel, Series } from "./figure.ts";
+import type { Figure, Panel, Scale, Series } from "./figure.ts";
 import {
   endLoss,
   finalLoss,
@@ -105,8 +105,12 @@ export function convergenceFigure(
   };
 }
 
-/** Final validation loss against the learning rate, all methods; each method's best rate is ringed. */
-export function rateFigure(rows: readonly RunRow[]): Figure {
+/**
+ * Final validation loss against the learning rate, all methods; each method's best rate is ringed.
+ *
+ * @param yScale `linear` (default) cuts off what lies far above the start; `log` shows all, and small losses apart.
+ */
+export function rateFigure(rows: readonly RunRow[], yScale: Scale = "linear"): Figure {
   const groups = groupRuns(rows);
   const best = runsAtBestRate(rows);
   const finite = groups.map(finalLoss).filter(Number.isFinite);
@@ -138,8 +142,10 @@ export function rateFigure(rows: readonly RunRow[]): Figure {
       xLabel: "learning rate",
       yLabel: "final loss (nats/token)",
       xScale: "log",
+      yScale,
       series,
-      ...(Number.isFinite(room) && { yRange: [start - 1.12 * room, start + 0.12 * room] as const }),
+      ...(yScale === "linear" && Number.isFinite(room) &&
+        { yRange: [start - 1.12 * room, start + 0.12 * room] as const }),
       marks: [
         ...(Number.isFinite(start) ? [{ y: start, label: "before training" }] : []),
         ...best.map((group) => ({ x: group.rate, y: finalLoss(group), role: group.method })),
@@ -297,6 +303,30 @@ export function formatInterval({ mean, low, high }: Interval): string {
   if (!(half > 0)) return formatNumber(mean);
   const decimals = Math.min(12, Math.max(0, 1 - Math.floor(Math.log10(half))));
   return `${formatFixed(mean, decimals)} ± ${formatFixed(half, decimals)}`;
+}
+
+/** What `formatDifference` calls things. */
+export interface DifferenceWords {
+  /** Unit of the difference; default nats. */
+  readonly unit?: string;
+  /** What the interval is over; default pairs. */
+  readonly of?: string;
+  /** Confidence of the interval; default 95 %. */
+  readonly confidence?: string;
+}
+
+/** `+1.2 nats (95 % interval 0.4 to 2.0, 5 pairs)`; the mean alone where a single pair gives no interval. */
+export function formatDifference(difference: Interval, words: DifferenceWords = {}): string {
+  const { unit = "nats", of = "pairs", confidence = "95 %" } = words;
+  const sign = difference.mean > 0 ? "+" : "";
+  if (!Number.isFinite(difference.low)) {
+    const why = difference.n === 1 ? " (one pair, no interval)" : "";
+    return `${sign}${formatNumber(difference.mean, 3)} ${unit}${why}`;
+  }
+  const centre = formatInterval(difference).split(" ± ")[0];
+  const decimals = centre.split(".")[1]?.length ?? 0;
+  const [low, high] = [difference.low, difference.high].map((x) => formatFixed(x, decimals));
+  return `${sign}${centre} ${unit} (${confidence} interval ${low} to ${high}, ${difference.n} ${of})`;
 }
 
 function formatArrivals(arrivals: readonly Arrival[]): string {

@@ -1,4 +1,5 @@
-import { formatDifference, indicationNote, replicate, testLoss } from "./contrast.ts";
+import { indicationNote, replicate, testLoss } from "./contrast.ts";
+import { formatDifference } from "./convergence.ts";
 import { methodName, rateName, type RunRow } from "./rows.ts";
 import {
   edgeNote,
@@ -98,7 +99,9 @@ function distanceVerdict(
   const bases = new Set(shared.map((place) => place.split("\n")[0])).size;
   const sentence =
     `Behind ${methodName(second.method)} by ${formatFixed(mean(far), 1)} % of its improvement there and by ` +
-    `${formatFixed(mean(near), 1)} % near: a difference of ${formatDifference(difference, "points")}.` +
+    `${formatFixed(mean(near), 1)} % near: a difference of ${
+      formatDifference(difference, { unit: "points" })
+    }.` +
     indicationNote({ difference, bases });
   const decided = difference.low > 0 ? "held" : difference.high < 0 ? "did not hold" : "open";
   return { claim, outcome: edges ? "open" : decided, sentence: [sentence, edges].filter(Boolean).join(" ") };

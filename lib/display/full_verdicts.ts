@@ -1,4 +1,5 @@
-import { contrastPairs, formatDifference, pairRuns, replicate, testLoss } from "./contrast.ts";
+import { contrastPairs, pairRuns, replicate, testLoss } from "./contrast.ts";
+import { formatDifference } from "./convergence.ts";
 import { type Dot, dotPanel } from "./dots.ts";
 import type { Figure } from "./figure.ts";
 import { methodName, type RunGroup, type RunRow } from "./rows.ts";
@@ -107,7 +108,7 @@ function basesVerdict(settings: readonly Setting[]): Verdict {
     outcome: difference.high < margin ? "held" : difference.low > margin ? "did not hold" : "open",
     sentence: byBase.length < 2
       ? "Not measured yet on two bases."
-      : `A mean difference of ${formatDifference(difference, "nats", "bases")}; up to ${
+      : `A mean difference of ${formatDifference(difference, { of: "bases" })}; up to ${
         formatNumber(margin, 2)
       } nats more counts as the same.`,
   };

@@ -7,7 +7,15 @@ import {
   type Relation,
   replicate,
 } from "./contrast.ts";
-import { finalLoss, groupRuns, isInterior, methodName, type RunGroup, type RunRow } from "./rows.ts";
+import {
+  finalLoss,
+  groupRuns,
+  isInterior,
+  methodKey,
+  methodName,
+  type RunGroup,
+  type RunRow,
+} from "./rows.ts";
 import type { Verdict } from "./verdicts.ts";
 
 /** A method, its variant and its rank, at one learning rate. */
@@ -144,17 +152,23 @@ interface SettingGroups {
 }
 
 function settingGroups(rows: readonly RunRow[]): SettingGroups[] {
-  const byRank = Map.groupBy(rows, ({ config }) => config.method === "full" ? undefined : config.rank);
-  return [...byRank].flatMap(([rank, rows]) => {
-    const groups = groupRuns(rows).map((group) => ({ ...group, rows: once(group.rows) }));
-    return [...Map.groupBy(groups, ({ method }) => method).values()].map((groups) => ({
-      rank: rank as number | undefined,
+  const byRank = Map.groupBy(rows, rankOf);
+  return [...byRank].flatMap(([rank, rows]) =>
+    [...Map.groupBy(groupRuns(distinctRuns(rows)), ({ method }) => method).values()].map((groups) => ({
+      rank,
       groups,
       rows: groups.flatMap((group) => group.rows),
-    }));
-  });
+    }))
+  );
 }
 
-function once(rows: readonly RunRow[]): RunRow[] {
-  return [...Map.groupBy(rows, replicate).values()].map(([first]) => first);
+/** The rows without those of a method, rank, rate, base, permutation and seed that an earlier one has, as of another file. */
+export function distinctRuns(rows: readonly RunRow[]): RunRow[] {
+  const key = (row: RunRow) =>
+    [methodKey(row.config), rankOf(row), row.config.learningRate, replicate(row)].join("\n");
+  return [...Map.groupBy(rows, key).values()].map(([first]) => first);
+}
+
+function rankOf({ config }: RunRow): number | undefined {
+  return config.method === "full" ? undefined : config.rank as number | undefined;
 }

@@ -1,13 +1,13 @@
 import {
   type Contrast,
   contrastPairs,
-  formatDifference,
   indicationNote,
   judgeContrast,
   pairRuns,
   replicate,
   testLoss,
 } from "./contrast.ts";
+import { formatDifference } from "./convergence.ts";
 import { dotPanel } from "./dots.ts";
 import type { Panel } from "./figure.ts";
 import { methodName, rateName } from "./rows.ts";
@@ -79,9 +79,9 @@ export function variantVerdicts(settings: readonly Setting[], condition: string)
   });
 }
 
-/** How many settings are set against OLoRA in `count` rounds, and what chance alone would make of as many. */
+/** The number of comparisons that verdicts rest on, and what chance alone would make of as many. */
 export function comparisonsNote(count: number): string {
-  return `${count} comparisons, each by a 95 % interval of its own: of as many settings that differ in nothing, ` +
+  return `${count} comparisons, each by a 95 % interval of its own: of as many that differ in nothing, ` +
     `${formatNumber(0.05 * count, 2)} would be expected to seem to.`;
 }
 

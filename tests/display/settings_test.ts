@@ -1,11 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
-import { contrastPairs, formatDifference, judgeContrast, pairRuns } from "../../lib/display/contrast.ts";
+import { contrastPairs, judgeContrast, pairRuns } from "../../lib/display/contrast.ts";
 import {
   bestSettings,
   contrastSettings,
   settingsAtRate,
   settingVerdict,
 } from "../../lib/display/settings.ts";
+import { formatDifference } from "../../lib/display/convergence.ts";
 import { makeRow, makeRows, makeSearch } from "./run_row.ts";
 
 const contrast = (a: number[], b: number[]) =>
@@ -61,7 +62,7 @@ Deno.test("formatDifference() has a sign, an interval where there is one, and th
     "+0.012 nats (95 % interval 0.002 to 0.023, 4 pairs)",
   );
   assertEquals(
-    formatDifference({ mean: -1.5, low: -3, high: 0, n: 3 }, "points", "bases"),
+    formatDifference({ mean: -1.5, low: -3, high: 0, n: 3 }, { unit: "points", of: "bases" }),
     "−1.5 points (95 % interval −3.0 to 0.0, 3 bases)",
   );
   assertEquals(
