@@ -1,9 +1,9 @@
-import { convergenceTable, curvePanel, formatDifference, rateFigure } from "./convergence.ts";
+import { convergenceTable, curvePanel, rateFigure } from "./convergence.ts";
 import type { Figure } from "./figure.ts";
 import { methodKey, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
 import { INTERVAL_NOTE, mean, pairedInterval } from "./statistics.ts";
 import { formatNumber, textTable } from "./table.ts";
-import { MATCH_MARGIN, textVerdicts, type Verdict } from "./verdicts.ts";
+import { differenceText, MATCH_MARGIN, textVerdicts, type Verdict } from "./verdicts.ts";
 
 /** One method of a comparison, as `compare` returns it. */
 export interface ComparedRuns {
@@ -42,7 +42,8 @@ export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[]
       {
         claim: `${name} ends lower than ${against}, each at its own rate`,
         outcome: open ? "open" : outcome(difference.high < 0, difference.low > 0),
-        sentence: `${figures}: a difference of ${formatDifference(difference)}.${because}`,
+        sentence: `${figures}: a difference of ${differenceText(difference, "nats")}.${because}`,
+        effect: differenceText(difference, "nats"),
       },
       {
         claim: `${name} matches ${against}, each at its own rate`,
@@ -51,10 +52,11 @@ export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[]
           narrow.low > margin || narrow.high < -margin,
         ),
         sentence: `A difference of ${
-          formatDifference(narrow, { confidence: "90 %" })
+          differenceText(narrow, "nats", { confidence: "90 %" })
         }; a match is less than ${formatNumber(margin, 2)} nats either way (${
           100 * MATCH_MARGIN
         } %, fixed in advance).${because}`,
+        effect: differenceText(narrow, "nats", { confidence: "90 %" }),
       },
     ];
   });

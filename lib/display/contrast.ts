@@ -1,8 +1,7 @@
-import { formatDifference } from "./convergence.ts";
 import type { RunRow } from "./rows.ts";
 import { equivalence, type Interval, mean, pairedInterval } from "./statistics.ts";
 import { formatNumber } from "./table.ts";
-import { FIRM, MATCH_MARGIN, type Verdict } from "./verdicts.ts";
+import { differenceText, FIRM, MATCH_MARGIN, type Verdict } from "./verdicts.ts";
 
 /** The test losses of two settings, run by run: run i of both shares base, permutation and seed. */
 export interface Contrast {
@@ -81,7 +80,7 @@ export function describeContrast(contrast: Contrast, second: string, relation: R
     : relation === "the same"
     ? `; less than ${margin} either way counts as the same`
     : "";
-  return `${losses}: a difference of ${formatDifference(contrast.difference)}${counts}.${
+  return `${losses}: a difference of ${differenceText(contrast.difference, "nats")}${counts}.${
     indicationNote(contrast)
   }`;
 }

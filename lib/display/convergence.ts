@@ -305,30 +305,6 @@ export function formatInterval({ mean, low, high }: Interval): string {
   return `${formatFixed(mean, decimals)} ± ${formatFixed(half, decimals)}`;
 }
 
-/** What `formatDifference` calls things. */
-export interface DifferenceWords {
-  /** Unit of the difference; default nats. */
-  readonly unit?: string;
-  /** What the interval is over; default pairs. */
-  readonly of?: string;
-  /** Confidence of the interval; default 95 %. */
-  readonly confidence?: string;
-}
-
-/** `+1.2 nats (95 % interval 0.4 to 2.0, 5 pairs)`; the mean alone where a single pair gives no interval. */
-export function formatDifference(difference: Interval, words: DifferenceWords = {}): string {
-  const { unit = "nats", of = "pairs", confidence = "95 %" } = words;
-  const sign = difference.mean > 0 ? "+" : "";
-  if (!Number.isFinite(difference.low)) {
-    const why = difference.n === 1 ? " (one pair, no interval)" : "";
-    return `${sign}${formatNumber(difference.mean, 3)} ${unit}${why}`;
-  }
-  const centre = formatInterval(difference).split(" ± ")[0];
-  const decimals = centre.split(".")[1]?.length ?? 0;
-  const [low, high] = [difference.low, difference.high].map((x) => formatFixed(x, decimals));
-  return `${sign}${centre} ${unit} (${confidence} interval ${low} to ${high}, ${difference.n} ${of})`;
-}
-
 function formatArrivals(arrivals: readonly Arrival[]): string {
   const late = arrivals.filter(({ censored }) => censored).length;
   const interval = meanInterval(arrivals.map(({ steps }) => steps));

@@ -1,9 +1,9 @@
 import { indicationNote, replicate, testLoss } from "./contrast.ts";
-import { formatDifference } from "./convergence.ts";
 import { methodName, rateName, type RunRow } from "./rows.ts";
 import {
   edgeNote,
   findSetting,
+  notMeasured,
   pairSettings,
   type Setting,
   type SettingPlace,
@@ -12,7 +12,7 @@ import {
 } from "./settings.ts";
 import { mean, pairedInterval } from "./statistics.ts";
 import { type Cell, formatFixed, type Table } from "./table.ts";
-import type { Verdict } from "./verdicts.ts";
+import { differenceText, type Verdict } from "./verdicts.ts";
 
 /** Who may be hindered by an orthonormal factor, and by whom that shows. */
 const PAIRS = [
@@ -87,24 +87,24 @@ function distanceVerdict(
   const lags = found.map(([a, b]) => a && b ? lagsOf(a, b) : new Map<string, number>());
   const shared = [...lags[0].keys()].filter((place) => lags[1].has(place));
   if (!shared.length) {
-    return {
-      claim,
-      outcome: "open",
-      sentence: "Not measured yet: both tasks on a base and seed that all have.",
-    };
+    return notMeasured(claim, "both tasks on a base and seed that all have");
   }
   const [far, near] = lags.map((each) => shared.map((place) => 100 * each.get(place)!));
   const difference = pairedInterval(far, near);
   const edges = edgeNote(found.flat());
   const bases = new Set(shared.map((place) => place.split("\n")[0])).size;
+  const effect = differenceText(difference, "points");
   const sentence =
     `Behind ${methodName(second.method)} by ${formatFixed(mean(far), 1)} % of its improvement there and by ` +
-    `${formatFixed(mean(near), 1)} % near: a difference of ${
-      formatDifference(difference, { unit: "points" })
-    }.` +
+    `${formatFixed(mean(near), 1)} % near: a difference of ${effect}.` +
     indicationNote({ difference, bases });
   const decided = difference.low > 0 ? "held" : difference.high < 0 ? "did not hold" : "open";
-  return { claim, outcome: edges ? "open" : decided, sentence: [sentence, edges].filter(Boolean).join(" ") };
+  return {
+    claim,
+    outcome: edges ? "open" : decided,
+    sentence: [sentence, edges].filter(Boolean).join(" "),
+    effect,
+  };
 }
 
 /** For each base and seed, (loss − other's loss) / (loss at the start − other's loss). */

@@ -1,7 +1,7 @@
 import { testLoss } from "./contrast.ts";
 import type { Figure, Series } from "./figure.ts";
 import { methodName, rateName } from "./rows.ts";
-import { findSetting, type Setting, settingRuns, settingVerdict } from "./settings.ts";
+import { findSetting, notMeasured, type Setting, settingRuns, settingVerdict } from "./settings.ts";
 import { INTERVAL_NOTE, mean, meanInterval } from "./statistics.ts";
 import { formatFixed, formatNumber, type Table } from "./table.ts";
 import { MEMORY_MARGIN, type Verdict } from "./verdicts.ts";
@@ -81,7 +81,7 @@ export function parameterTable(settings: readonly Setting[], device: string): Ta
       "Test loss",
       "‖BᵀB − I‖",
     ],
-    rows: settings.map((setting) => {
+    rows: byRank(settings).map((setting) => {
       const runs = settingRuns(setting);
       const drift = runs.map(({ spectrum }) => spectrum?.drift ?? NaN);
       return [
@@ -156,17 +156,17 @@ function closest(settings: readonly Setting[], method: string, other?: Setting):
 }
 
 function equalVerdict(claim: string, settings: readonly Setting[], a?: Setting, b?: Setting): Verdict {
-  if (!a || !b) return { claim, outcome: "open", sentence: "Not measured yet." };
+  if (!a || !b) return notMeasured(claim, "both");
   const name = `${methodName(b.method)} at rank ${b.rank}`;
-  const { outcome, sentence } = settingVerdict(claim, settings, [a, b], "as low", name);
+  const verdict = settingVerdict(claim, settings, [a, b], "as low", name);
   const counts = `Rank ${a.rank}, ${formatNumber(trainable(a))} trained parameters (${name} ${
     formatNumber(trainable(b))
   }).`;
-  return { claim, outcome, sentence: `${counts} ${sentence}` };
+  return { ...verdict, sentence: `${counts} ${verdict.sentence}` };
 }
 
 function countVerdict(claim: string, a?: Setting, b?: Setting): Verdict {
-  if (!a || !b) return { claim, outcome: "open", sentence: "Not measured yet." };
+  if (!a || !b) return notMeasured(claim, "both");
   const [few, all] = [a, b].map(trainable);
   return {
     claim,
@@ -174,14 +174,16 @@ function countVerdict(claim: string, a?: Setting, b?: Setting): Verdict {
     sentence: `${formatNumber(few)} trained parameters (${methodName(b.method)} ${
       formatNumber(all)
     }), counted exactly.`,
+    effect: `${few > all ? "+" : ""}${formatNumber(few - all)} parameters`,
   };
 }
 
 function memoryVerdict(claim: string, a?: Setting, b?: Setting): Verdict {
   const device = a && b && [...b.fresh, ...b.search].map((row) => row.device)
     .find((device) => megabytes(a, device) !== null);
-  if (!device) return { claim, outcome: "open", sentence: "Not measured yet, both on one device." };
+  if (!device) return notMeasured(claim, "both on one device");
   const [few, all] = [a, b].map((setting) => megabytes(setting, device)!);
+  const effect = `${few > all ? "+" : ""}${formatFixed(100 * (few / all - 1), 1)} %`;
   return {
     claim,
     outcome: few < (1 - MEMORY_MARGIN) * all ? "held" : "did not hold",
@@ -189,10 +191,15 @@ function memoryVerdict(claim: string, a?: Setting, b?: Setting): Verdict {
       `${formatNumber(few)} MB at the peak (${methodName(b.method)} ${
         formatNumber(all)
       } MB) on ${device}, a ` +
-      `difference of ${formatFixed(100 * (few / all - 1), 1)} %; up to ${
-        100 * MEMORY_MARGIN
-      } % less counts as the same.`,
+      `difference of ${effect}; up to ${100 * MEMORY_MARGIN} % less counts as the same.`,
+    effect,
   };
+}
+
+/** Methods in their order, and the ranks of each ascending. */
+function byRank(settings: readonly Setting[]): Setting[] {
+  return [...Map.groupBy(settings, ({ method }) => method).values()]
+    .flatMap((own) => own.toSorted((a, b) => (a.rank ?? 0) - (b.rank ?? 0)));
 }
 
 function trainable(setting: Setting): number {

@@ -1,12 +1,11 @@
 import { contrastPairs, pairRuns, replicate, testLoss } from "./contrast.ts";
-import { formatDifference } from "./convergence.ts";
 import { type Dot, dotPanel } from "./dots.ts";
 import type { Figure } from "./figure.ts";
 import { methodName, type RunGroup, type RunRow } from "./rows.ts";
-import { pairSettings, type Setting, settingRuns, settingVerdict } from "./settings.ts";
+import { notMeasured, pairSettings, type Setting, settingRuns, settingVerdict } from "./settings.ts";
 import { INTERVAL_NOTE, mean, meanInterval } from "./statistics.ts";
 import { formatFixed, formatNumber } from "./table.ts";
-import type { Verdict } from "./verdicts.ts";
+import { differenceText, type Verdict } from "./verdicts.ts";
 
 const FULL = "full fine-tuning";
 
@@ -101,16 +100,18 @@ function basesVerdict(settings: readonly Setting[]): Verdict {
   const byBase = [...Map.groupBy(pairs, ([{ config }]) => config.model).values()].flatMap((pairs) =>
     contrastPairs(pairs) ?? []
   );
+  const claim = `OLoRA does as well as ${FULL}, each base as one value`;
+  if (byBase.length < 2) return notMeasured(claim, "both on two bases");
   const difference = meanInterval(byBase.map(({ difference }) => difference.mean));
+  const effect = differenceText(difference, "nats", { of: "bases" });
   const margin = mean(byBase.map(({ margin }) => margin));
   return {
-    claim: `OLoRA does as well as ${FULL}, each base as one value`,
+    claim,
     outcome: difference.high < margin ? "held" : difference.low > margin ? "did not hold" : "open",
-    sentence: byBase.length < 2
-      ? "Not measured yet on two bases."
-      : `A mean difference of ${formatDifference(difference, { of: "bases" })}; up to ${
-        formatNumber(margin, 2)
-      } nats more counts as the same.`,
+    sentence: `A mean difference of ${effect}; up to ${
+      formatNumber(margin, 2)
+    } nats more counts as the same.`,
+    effect,
   };
 }
 
@@ -119,15 +120,15 @@ function shareVerdict(settings: readonly Setting[]): Verdict {
   const [few, all] = ["olora", "full"].map((name) =>
     settings.filter(({ method }) => method === name).flatMap(settingRuns)[0]?.trainable
   );
-  if (!few || !all) return { claim, outcome: "open", sentence: "Not measured yet." };
+  if (!few || !all) return notMeasured(claim, "both");
+  const share = `${formatFixed(100 * few / all, 1)} %`;
   return {
     claim,
     outcome: few < FAR_FEWER * all ? "held" : "did not hold",
-    sentence:
-      `${formatNumber(few)} of ${formatNumber(all)} (${
-        formatFixed(100 * few / all, 1)
-      } %), counted exactly; ` +
-      `less than ${100 * FAR_FEWER} % counts as far fewer.`,
+    sentence: `${formatNumber(few)} of ${formatNumber(all)} (${share}), counted exactly; less than ${
+      100 * FAR_FEWER
+    } % counts as far fewer.`,
+    effect: `${share} of the parameters`,
   };
 }
 

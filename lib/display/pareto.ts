@@ -1,8 +1,7 @@
 import type { Figure, Series } from "./figure.ts";
 import { groupRuns, methodKey, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
 import { type Interval, INTERVAL_NOTE, mean, meanInterval, pairedInterval } from "./statistics.ts";
-import { formatFixed } from "./table.ts";
-import type { Verdict } from "./verdicts.ts";
+import { differenceText, type Verdict } from "./verdicts.ts";
 
 /** What a method at one learning rate gained on its target, and what it forgot for it. */
 export interface Trade {
@@ -82,7 +81,8 @@ export type Price = "forgetting" | "divergence";
 
 /**
  * What two methods pay for equal gains, for every base, permutation and seed on which both ran at some rates: along
- * each method's rates, from nothing gained for nothing up to its largest gain, what is paid is taken as linear in the gain.
+ * each method's rates, from its smallest gain up to its largest, what is paid is taken as linear in the gain. Left out
+ * where one of them gained more at its lowest rate than the other at any: what less would have cost it is not known.
  *
  * Own construction: at their own best rates methods gain differently, and what is forgotten follows what is gained
  * (arXiv:2401.05605), so a difference there says little.
@@ -104,6 +104,7 @@ export function atEqualGain(
     );
     if (!a || !b) return [];
     const gain = Math.min(a.at(-1)!.gain, b.at(-1)!.gain);
+    if (gain < Math.max(a[0].gain, b[0].gain)) return [];
     const { model, seed } = runs[0].config;
     return [{ model, seed, gain, paid: [paidFor(a, gain), paidFor(b, gain)] as const }];
   });
@@ -119,18 +120,19 @@ export function forgettingVerdicts(rows: readonly RunRow[], others: readonly str
   return others.map((other) => {
     const paid = atEqualGain(rows, ["olora", other]).map(({ paid }) => paid);
     const [a, b] = [0, 1].map((i) => paid.map((pair) => pair[i]));
-    const { mean: more, low, high, n } = pairedInterval(a, b);
+    const difference = pairedInterval(a, b);
+    const effect = differenceText(difference, "nats");
     const name = other === "full" ? "full fine-tuning" : methodName(other);
     return {
       claim: `OLoRA forgets less than ${name} at equal gain`,
-      outcome: high < 0 ? "held" : low > 0 ? "did not hold" : "open",
-      sentence: n < 2
+      outcome: difference.high < 0 ? "held" : difference.low > 0 ? "did not hold" : "open",
+      sentence: paid.length < 2
         ? "Fewer than two bases or seeds have both."
         : `Loss gained on general text ${mean(a).toFixed(3)} (${name} ${
           mean(b).toFixed(3)
         }): a difference of ` +
-          `${more > 0 ? "+" : ""}${formatFixed(more, 3)} nats (95 % interval ${formatFixed(low, 3)} to ` +
-          `${formatFixed(high, 3)}, ${n} pairs).`,
+          `${effect}.`,
+      effect,
     };
   });
 }
@@ -142,16 +144,17 @@ interface Step {
 
 /** Gain and price by ascending rate up to the largest gain, rates that gain less than a lower one left out. */
 function path(runs: readonly RunRow[], price: Price): Step[] | undefined {
-  const steps: Step[] = [{ gain: 0, paid: 0 }];
+  const steps: Step[] = [];
   for (const row of runs.toSorted((a, b) => a.config.learningRate - b.config.learningRate)) {
-    if (gain(row) > steps.at(-1)!.gain) steps.push({ gain: gain(row), paid: row.final[price]! });
+    if (gain(row) > (steps.at(-1)?.gain ?? 0)) steps.push({ gain: gain(row), paid: row.final[price]! });
   }
-  return steps.length > 1 ? steps : undefined;
+  return steps.length ? steps : undefined;
 }
 
 function paidFor(steps: readonly Step[], gain: number): number {
-  const i = steps.findIndex((step, i) => i > 0 && step.gain >= gain);
+  const i = steps.findIndex((step) => step.gain >= gain);
   const [from, to] = [steps[i - 1], steps[i]];
+  if (to.gain === gain) return to.paid;
   return from.paid + (gain - from.gain) / (to.gain - from.gain) * (to.paid - from.paid);
 }
 

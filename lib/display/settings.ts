@@ -16,7 +16,7 @@ import {
   type RunGroup,
   type RunRow,
 } from "./rows.ts";
-import type { Verdict } from "./verdicts.ts";
+import { differenceText, type Verdict } from "./verdicts.ts";
 
 /** A method, its variant and its rank, at one learning rate. */
 export interface Setting {
@@ -120,18 +120,20 @@ export function settingVerdict(
   if (!contrast) {
     const missing = [!a && first, !b && second].filter((place) => place !== false && place !== undefined);
     const names = missing.map(({ method, rank }) => methodName(method) + (rank ? ` at rank ${rank}` : ""));
-    return {
-      claim,
-      outcome: "open",
-      sentence: `Not measured yet: ${names.length ? names.join("; ") : "a base and seed that both have"}.`,
-    };
+    return notMeasured(claim, names.length ? names.join("; ") : "a base and seed that both have");
   }
   const edges = edgeNote([a, b]);
   return {
     claim,
     outcome: edges ? "open" : judgeContrast(contrast, relation),
     sentence: [describeContrast(contrast, name, relation), edges].filter(Boolean).join(" "),
+    effect: differenceText(contrast.difference, "nats"),
   };
+}
+
+/** The open verdict on what no run has measured. */
+export function notMeasured(claim: string, what: string): Verdict {
+  return { claim, outcome: "open", sentence: `Not measured yet: ${what}.`, effect: "not measured yet" };
 }
 
 /** Whose best rates lie at the edge of the rates tried, which leaves a verdict open; empty if no one's. */

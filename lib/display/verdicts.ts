@@ -20,6 +20,8 @@ export interface Verdict {
   readonly outcome: "held" | "did not hold" | "open";
   /** The figures behind the outcome, in words. */
   readonly sentence: string;
+  /** The difference that decides, with its interval. */
+  readonly effect: string;
 }
 
 /** Replication below which the verdicts are no more than an indication: pairs of runs, and pretrained bases. */
@@ -64,6 +66,14 @@ export function convergenceVerdicts(
     matchVerdict(`OLoRA matches full fine-tuning, ${own}`, best, search),
     differenceVerdict(`OLoRA forgets less than LoRA, ${own}`, best, "lora", forgetting, search),
     differenceVerdict(`OLoRA forgets less than full fine-tuning, ${own}`, best, "full", forgetting, search),
+    differenceVerdict(`OLoRA loses fewer tasks than LoRA, ${own}`, best, "lora", tasksLost, search),
+    differenceVerdict(
+      `OLoRA loses fewer tasks than full fine-tuning, ${own}`,
+      best,
+      "full",
+      tasksLost,
+      search,
+    ),
     parameterVerdict(best),
     memoryVerdict(best),
   ];
@@ -87,17 +97,26 @@ export function replicationNote(rows: readonly RunRow[], search: readonly RunRow
 /** One figure of a run that two methods are compared by; lower is better. */
 interface Measure {
   readonly name: string;
+  readonly unit: string;
   read(row: RunRow): number;
 }
 
 const lossAtEnd: Measure = {
   name: "test loss at the end",
+  unit: "nats",
   read: ({ final }) => final.test ?? final.validation ?? NaN,
 };
 
 const forgetting: Measure = {
   name: "loss gained on general text",
+  unit: "nats",
   read: ({ final }) => final.forgetting ?? NaN,
+};
+
+const tasksLost: Measure = {
+  name: "accuracy lost on tasks that the base could do",
+  unit: "of all items",
+  read: ({ final }) => final.tasksLost ?? NaN,
 };
 
 /** OLoRA and `other`, cut to the runs whose base, permutation and seed both have; undefined if a method is missing. */
@@ -120,7 +139,12 @@ function speedVerdict(
   if (!both) return undefined;
   const last = THRESHOLDS.length - 1;
   if (!thresholds) {
-    return { claim, outcome: "open", sentence: "LoRA itself did not improve, so nothing can be timed." };
+    return {
+      claim,
+      outcome: "open",
+      sentence: "LoRA itself did not improve, so nothing can be timed.",
+      effect: "none",
+    };
   }
   const horizon = commonHorizon(groups);
   const timed = [both.a, both.b].map((group) => arrivals(group, thresholds, last, horizon));
@@ -137,10 +161,10 @@ function speedVerdict(
   const sentence =
     `${THRESHOLDS[last] * 100} % of LoRA's improvement after ${formatFixed(mean(a), 0)} steps ` +
     `(LoRA ${formatFixed(mean(b), 0)}): a difference of ${
-      range(difference, "steps")
+      differenceText(difference, "steps")
     }; area under the curve ` +
-    `${range(area, "nats")}.${never}`;
-  return judge(claim, difference, 0, sentence, both, grid);
+    `${differenceText(area, "nats")}.${byBase(both, a.map((steps, i) => steps - b[i]), 0)}${never}`;
+  return judge(claim, difference, "steps", 0, sentence, both, grid);
 }
 
 function differenceVerdict(
@@ -158,8 +182,10 @@ function differenceVerdict(
   const difference = pairedInterval(a, b);
   const sentence =
     `${capital(measure.name)} ${formatNumber(mean(a))} (${methodName(other)} ${formatNumber(mean(b))}): ` +
-    `a difference of ${range(difference, "nats")}.`;
-  return judge(claim, difference, 0, sentence, both, grid);
+    `a difference of ${differenceText(difference, measure.unit)}.${
+      byBase(both, a.map((loss, i) => loss - b[i]), 3)
+    }`;
+  return judge(claim, difference, measure.unit, 0, sentence, both, grid);
 }
 
 function matchVerdict(
@@ -176,11 +202,11 @@ function matchVerdict(
   const difference = pairedInterval(a, b);
   const sentence =
     `Test loss at the end ${formatNumber(mean(a))} (full fine-tuning ${formatNumber(mean(b))}): a ` +
-    `difference of ${range(difference, "nats")}; it counts as a match up to ${
+    `difference of ${differenceText(difference, "nats")}; it counts as a match up to ${
       formatNumber(margin, 2)
     } nats ` +
-    `(${MATCH_MARGIN * 100} %), fixed in advance.`;
-  return judge(claim, difference, margin, sentence, both, grid);
+    `(${MATCH_MARGIN * 100} %), fixed in advance.${byBase(both, a.map((loss, i) => loss - b[i]), 3)}`;
+  return judge(claim, difference, lossAtEnd.unit, margin, sentence, both, grid);
 }
 
 function parameterVerdict(groups: readonly RunGroup[]): Verdict | undefined {
@@ -191,6 +217,7 @@ function parameterVerdict(groups: readonly RunGroup[]): Verdict | undefined {
     claim: "OLoRA trains as many parameters as LoRA",
     outcome: a === b ? "held" : "did not hold",
     sentence: `${formatNumber(a)} trained parameters (LoRA ${formatNumber(b)}), counted exactly.`,
+    effect: `${a > b ? "+" : ""}${formatNumber(a - b)} parameters`,
   };
 }
 
@@ -198,13 +225,15 @@ function memoryVerdict(groups: readonly RunGroup[]): Verdict | undefined {
   const both = pair(groups, "lora");
   if (!both?.a.rows.length) return undefined;
   const [a, b] = [both.a, both.b].map(({ rows }) => mean(rows.map(({ deviceBytes }) => deviceBytes)));
+  const more = `${formatFixed(100 * (a / b - 1), 1)} %`;
   const megabytes = (bytes: number) => `${formatNumber(bytes / 1e6)} MB`;
   return {
     claim: "OLoRA needs as much device memory as LoRA",
     outcome: a <= (1 + MEMORY_MARGIN) * b ? "held" : "did not hold",
-    sentence: `${megabytes(a)} at the peak (LoRA ${megabytes(b)}), a difference of ${
-      formatFixed(100 * (a / b - 1), 1)
-    } %; up to ${MEMORY_MARGIN * 100} % more counts as the same.`,
+    sentence: `${megabytes(a)} at the peak (LoRA ${megabytes(b)}), a difference of ${more}; up to ${
+      MEMORY_MARGIN * 100
+    } % more counts as the same.`,
+    effect: `${a > b ? "+" : ""}${more}`,
   };
 }
 
@@ -212,6 +241,7 @@ function memoryVerdict(groups: readonly RunGroup[]): Verdict | undefined {
 function judge(
   claim: string,
   difference: Interval,
+  unit: string,
   bound: number,
   sentence: string,
   { a, b }: Pair,
@@ -224,17 +254,43 @@ function judge(
   const why = edges.length
     ? ` Open because the best rate has no two tried rates on either side: ${edges.join(", ")}.`
     : "";
-  return { claim, outcome: edges.length ? "open" : decided, sentence: sentence + why };
+  return {
+    claim,
+    outcome: edges.length ? "open" : decided,
+    sentence: sentence + why,
+    effect: differenceText(difference, unit),
+  };
 }
 
-/** `+1.2 (0.4 to 2.0) nats`. */
-function range(difference: Interval, unit: string): string {
+/** Mean difference on each base where there are several, since runs on one base are not independent of each other. */
+function byBase({ a }: Pair, differences: readonly number[], decimals: number): string {
+  const bases = Map.groupBy(differences.keys(), (i) => a.rows[i].config.model);
+  if (bases.size < 2) return "";
+  const cells = [...bases].sort().map(([base, own]) => {
+    const difference = mean(own.map((i) => differences[i]));
+    return `${base} ${difference > 0 ? "+" : ""}${formatFixed(difference, decimals)}`;
+  });
+  return ` By base: ${cells.join(", ")}.`;
+}
+
+/** What `differenceText` calls an interval. */
+export interface IntervalWords {
+  /** What it is over; default pairs. */
+  readonly of?: string;
+  /** Its confidence; default 95 %. */
+  readonly confidence?: string;
+}
+
+/** A difference with its interval, `+1.2 nats (95 % interval 0.4 to 2.0, 30 pairs)`. */
+export function differenceText(difference: Interval, unit: string, words: IntervalWords = {}): string {
+  const { of = "pairs", confidence = "95 %" } = words;
   const sign = difference.mean > 0 ? "+" : "";
+  if (difference.n === 1) return `${sign}${formatNumber(difference.mean, 3)} ${unit} (one pair, no interval)`;
   const text = formatInterval(difference).split(" ± ");
   if (text.length < 2) return `${sign}${text[0]} ${unit}`;
   const decimals = text[0].split(".")[1]?.length ?? 0;
   const [low, high] = [difference.low, difference.high].map((x) => formatFixed(x, decimals));
-  return `${sign}${text[0]} ${unit} (95 % interval ${low} to ${high}, ${difference.n} pairs)`;
+  return `${sign}${text[0]} ${unit} (${confidence} interval ${low} to ${high}, ${difference.n} ${of})`;
 }
 
 function capital(text: string): string {

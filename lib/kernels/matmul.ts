@@ -1,5 +1,6 @@
 import { type KernelSpec, linearGrid, once } from "../gpu/kernel.ts";
 import { unroll } from "../gpu/unroll.ts";
+import block from "./matmul_block.wgsl" with { type: "text" };
 import own from "./matmul_own.wgsl" with { type: "text" };
 import share from "./matmul_share.wgsl" with { type: "text" };
 import sum from "./matmul_sum.wgsl" with { type: "text" };
@@ -83,7 +84,7 @@ export function matmulOwn(): KernelSpec {
 
 /** Consts of the `tile` kernel: see `matmul_tile.wgsl`. */
 export interface TileOptions {
-  /** Rows and columns of a workgroup's tile: 16, 32, 48 or 64. */
+  /** Rows and columns of a workgroup's tile: 16, 32, 48 or 64; of `block` 64 or 128. */
   size: number;
   /** Whether k is the outer axis of A. */
   aByK: boolean;
@@ -92,12 +93,26 @@ export interface TileOptions {
 }
 
 /** Blocks of both operands in workgroup memory; for GPUs. */
-export function matmulTile({ size, aByK, bByK }: TileOptions): KernelSpec {
-  const consts = { R: size / 16, KT: 16, A_BY_K: Number(aByK), B_BY_K: Number(bByK) };
-  const name = "matmul_tile";
+export function matmulTile(options: TileOptions): KernelSpec {
+  return blocked("matmul_tile", tile, options, { R: options.size / 16, KT: 16 });
+}
+
+/** Larger blocks, read by fours: at 64 rows and columns 16 products for two reads of workgroup memory, at 128 64 for four. */
+export function matmulBlock(options: TileOptions): KernelSpec {
+  const consts = { G: options.size / 64, KT: 8, LOADS: options.size / 32, FOUR: 4 };
+  return blocked("matmul_block", block, options, consts);
+}
+
+function blocked(
+  name: string,
+  text: string,
+  { size, aByK, bByK }: TileOptions,
+  own: Readonly<Record<string, number>>,
+): KernelSpec {
+  const consts = { ...own, A_BY_K: Number(aByK), B_BY_K: Number(bByK) };
   return once(`${name} ${Object.values(consts)}`, () => ({
     name,
-    source: unroll(tile, consts),
+    source: unroll(text, consts),
     consts,
     storage: ["read", "read", "read_write"],
     uniforms: [

@@ -1,7 +1,7 @@
 import type { Contest } from "../gpu/autotune.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { matmulOwn, matmulShare, matmulSum, matmulTile } from "./matmul.ts";
+import { matmulBlock, matmulOwn, matmulShare, matmulSum, matmulTile } from "./matmul.ts";
 
 /** One product to compute: C = scale · op(A) op(B), or that added to C. */
 export interface Product {
@@ -78,13 +78,17 @@ const DEFAULTS: Record<string, Record<MatmulClass, string>> = {
 };
 
 const VARIANTS: Record<string, (gpu: Gpu, product: Product) => void> = {
-  share8: (gpu, product) => runShare(gpu, product, 8, 4),
+  // A tile of 8 would read the long operand twice for 9 to 16 rows.
+  share8: (gpu, product) =>
+    Math.min(product.m, product.n) <= 8 ? runShare(gpu, product, 8, 4) : runShare(gpu, product, 16, 8),
   share16: (gpu, product) => runShare(gpu, product, 16, 8),
   share32: (gpu, product) => runShare(gpu, product, 32, 8),
   own: runOwn,
   tile16: (gpu, product) => runTile(gpu, product, 16),
   tile32: (gpu, product) => runTile(gpu, product, 32),
   tile64: (gpu, product) => runTile(gpu, product, 64),
+  tile64by4: (gpu, product) => runTile(gpu, product, 64, matmulBlock),
+  tile128by4: (gpu, product) => runTile(gpu, product, 128, matmulBlock),
 };
 
 /**
@@ -148,13 +152,13 @@ function orientations(product: Product, rows: number, columns: number) {
 }
 
 /** Splits the sum where c alone has too few tiles to fill a GPU; how often depends on the lengths alone. */
-function runTile(gpu: Gpu, product: Product, size: number): void {
+function runTile(gpu: Gpu, product: Product, size: number, tile = matmulTile): void {
   const { m, n, k, batch, aByK, bByK, a, b, c } = product;
   const tiles = Math.ceil(m / size) * Math.ceil(n / size) * batch;
   const wanted = Math.max(1, Math.min(Math.ceil(k / 128), Math.floor(128 / tiles)));
   const span = Math.max(16, Math.ceil(k / wanted / 16) * 16);
   const splits = Math.max(1, Math.ceil(k / span));
-  const spec = matmulTile({ size, aByK, bByK });
+  const spec = tile({ size, aByK, bByK });
   const last = { accumulate: Number(product.accumulate), scale: product.scale };
   if (splits === 1) return gpu.run(spec, [a, b, c], { m, n, k, batch, splits, span, ...last });
   const partial = gpu.tensor([batch, splits, m, n]);
@@ -173,7 +177,7 @@ export function matmulContests(gpu: Gpu): Contest[] {
   };
   return Object.entries(shapes).map(([key, { m, n, k }]) => {
     const best = defaultMatmulVariant(gpu, key as MatmulClass);
-    const family = best.replace(/\d+$/, "");
+    const family = best.replace(/\d.*$/, "");
     const candidates = matmulVariants(gpu).filter((name) => name.startsWith(family) && name !== best);
     const repeats = Math.ceil(2 ** 27 / (m * n * k));
     return {

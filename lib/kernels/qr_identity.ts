@@ -6,6 +6,6 @@ export const qrIdentitySpec: KernelSpec = {
   name: "qr_identity",
   source,
   storage: ["read_write"],
-  uniforms: [["columns", "u32"], ["ld", "u32"]],
-  workgroups: ({ columns, ld }) => linearGrid(Math.ceil(columns * ld / 64)),
+  uniforms: [["columns", "u32"], ["ld", "u32"], ["batch", "u32"]],
+  workgroups: ({ columns, ld, batch }) => linearGrid(Math.ceil(batch * columns * ld / 64)),
 };

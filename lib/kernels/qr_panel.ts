@@ -1,11 +1,11 @@
-import type { KernelSpec } from "../gpu/kernel.ts";
+import { type KernelSpec, linearGrid } from "../gpu/kernel.ts";
 import source from "./qr_panel.wgsl" with { type: "text" };
 
 /** Most columns of a panel, the length of arrays in the kernel. */
 export const PANEL = 32;
 
 /**
- * Householder reflectors of up to 32 columns, by one workgroup; the panel does not leave the device.
+ * Householder reflectors of up to 32 columns, a matrix by one workgroup; the panel does not leave the device.
  *
  * Error: that of Householder's QR, a backward error of a column of order eps √m times its norm (Higham 2002, theorem
  * 19.4, with √ for roundings of random sign).
@@ -15,8 +15,8 @@ export function qrPanelSpec(invocations: number): KernelSpec {
     name: "qr_panel",
     source,
     storage: ["read_write", "read_write", "read_write"],
-    uniforms: [["ld", "u32"], ["first", "u32"], ["count", "u32"]],
+    uniforms: [["ld", "u32"], ["columns", "u32"], ["first", "u32"], ["count", "u32"], ["batch", "u32"]],
     overrides: { WG: invocations },
-    workgroups: () => [1, 1, 1],
+    workgroups: ({ batch }) => linearGrid(batch),
   };
 }

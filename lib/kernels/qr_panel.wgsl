@@ -6,13 +6,13 @@
 // is a rounding of the rest before it, down to subnormal numbers, whose reflectors are not orthogonal. T is built as
 // LAPACK's larft does.
 //
-// Grid      one workgroup of WG invocations; each owns the rows i ≡ its index mod WG, of four.
-// Bindings  1 p f32 [columns, ld / 4] as vec4, the panel's rows are overwritten by R   2 v f32 [columns, ld / 4]
-//           3 t f32 [PANEL, PANEL], upper triangular, row-major
+// Grid      one workgroup of WG invocations per matrix; each owns the rows i ≡ its index mod WG, of four.
+// Bindings  1 p f32 [batch, columns, ld / 4] as vec4, the panel's rows are overwritten by R
+//           2 v f32 [batch, columns, ld / 4]   3 t f32 [batch, count, count], upper triangular, row-major
 // Overrides WG  power of two; PANEL is the most columns of a panel
 const PANEL = 32u;
 override WG: u32 = 64u;
-struct Uniforms { ld: u32, first: u32, count: u32 }
+struct Uniforms { ld: u32, columns: u32, first: u32, count: u32, batch: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read_write> p: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> v: array<vec4f>;
@@ -30,12 +30,16 @@ fn below(x: vec4f, i: u32, row: u32) -> vec4f {
 }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(local_invocation_index) local: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+  let z = group.x + group.y * groups.x;
+  if (z >= u.batch) { return; }
   let quads = u.ld / 4u;
+  let above = z * u.columns + u.first; // rows of p and v before the panel's
   for (var i = local; i < PANEL * PANEL; i += WG) { triangle[i] = 0.0; }
   for (var j = 0u; j < u.count; j++) {
     let row = u.first + j;
-    let column = row * quads;
+    let column = (above + j) * quads;
     let start = row / 4u + (local + WG - (row / 4u) % WG) % WG;
 
     // Largest magnitude below the diagonal, for a power of two that keeps the squares in range.
@@ -92,7 +96,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
     for (var i = start; i < quads; i += WG) {
       let x = v[column + i];
       for (var k = 0u; k < u.count; k++) {
-        let other = (u.first + k) * quads + i;
+        let other = (above + k) * quads + i;
         if (k < j) { sums[k] += dot(x, v[other]); }
         if (k > j) { sums[k] += dot(x, p[other]); }
       }
@@ -114,7 +118,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
     workgroupBarrier();
     for (var i = start; i < quads; i += WG) {
       let x = v[column + i] * tau;
-      for (var k = j + 1u; k < u.count; k++) { p[(u.first + k) * quads + i] -= x * total[k]; }
+      for (var k = j + 1u; k < u.count; k++) { p[(above + k) * quads + i] -= x * total[k]; }
     }
     // Column j of T: −τ T[:j, :j] (V[:, :j]ᵀ v_j), then τ.
     for (var k = local; k < j; k += WG) {
@@ -127,6 +131,6 @@ fn main(@builtin(local_invocation_index) local: u32) {
     workgroupBarrier();
   }
   for (var i = local; i < u.count * u.count; i += WG) {
-    t[i] = triangle[(i / u.count) * PANEL + i % u.count];
+    t[z * u.count * u.count + i] = triangle[(i / u.count) * PANEL + i % u.count];
   }
 }

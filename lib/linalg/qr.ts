@@ -51,14 +51,21 @@ export async function qrAll(
   for (const { name, w } of matrices) checkColumns(name, w, options);
   using flags = gpu.keep(gpu.tensor([Math.max(1, matrices.length)], "u32"));
   gpu.clear(flags);
-  const results = matrices.map(({ w }, at) => {
-    const columns = options.columns ?? Math.min(w.shape[0], w.shape[1]);
-    const width = options.full ? w.shape[0] : columns;
-    const [q, r] = gpu.scope(() =>
-      factor(gpu, w.dtype === "f32" ? w : effectiveWeight(gpu, w), { columns, width }, flags, at)
-    );
-    return { q: gpu.keep(q), r: gpu.keep(r) };
-  });
+  const results: QrResult[] = [];
+  for (const group of alike(matrices, options)) {
+    gpu.scope(() => {
+      const dense = group.map((at) => {
+        const { w } = matrices[at];
+        return w.dtype === "f32" ? w : effectiveWeight(gpu, w);
+      });
+      const [m, n] = dense[0].shape;
+      const columns = options.columns ?? Math.min(m, n);
+      const size = { columns, width: options.full ? m : columns };
+      factor(gpu, dense, size, flags, group).forEach(({ q, r }, i) => {
+        results[group[i]] = { q: gpu.keep(q), r: gpu.keep(r) };
+      });
+    });
+  }
   const bad = (await gpu.read(flags)).findIndex((flag) => flag !== 0);
   if (bad < 0 || !matrices.length) return results;
   for (const { q, r } of results) {
@@ -99,7 +106,7 @@ export function orthonormalize(gpu: Gpu, b: Tensor): void {
   const columns = b.shape[1];
   gpu.scope(() => {
     const flags = gpu.tensor([1], "u32");
-    const [q] = factor(gpu, b, { columns, width: columns }, flags, 0);
+    const [{ q }] = factor(gpu, [b], { columns, width: columns }, flags, [0]);
     gpu.copy(q, b);
   });
 }
@@ -120,55 +127,99 @@ function checkColumns(name: string, w: Tensor, { columns, full }: QrOptions): vo
   );
 }
 
+/** Bytes of the panels that are factored side by side. */
+const GROUP_BYTES = 1 << 26;
+
 /**
- * Records one factorisation; the results belong to the scope around the call. The triangle is written after the
- * product QᵀW, whose first columns hold rounding where it holds zeros; Q is needed before.
+ * Places of `matrices`, those of the same shape together where one panel holds all columns: a panel is the work of one
+ * workgroup, and leaves the rest of the device idle.
+ */
+function alike(matrices: readonly NamedMatrix[], { columns, full }: QrOptions): number[][] {
+  const byShape = Map.groupBy(matrices.keys(), (at) => `${matrices[at].w.shape}`);
+  return [...byShape.values()].flatMap((places) => {
+    const [m, n] = matrices[places[0]].w.shape;
+    const own = columns ?? Math.min(m, n);
+    const most = own > PANEL || full ? 1 : Math.max(1, Math.floor(GROUP_BYTES / (12 * own * padded(m))));
+    return Array.from(
+      { length: Math.ceil(places.length / most) },
+      (_, i) => places.slice(i * most, (i + 1) * most),
+    );
+  });
+}
+
+/** Rows of a transposed panel are padded with zeros, so that each starts where a binding may. */
+function padded(length: number): number {
+  return Math.ceil(length / 64) * 64;
+}
+
+/**
+ * Records the factorisations of matrices of one shape, of more than one only where one panel holds all columns; the results
+ * belong to the scope around the call. The triangle is written after the product QᵀW, whose first columns hold rounding
+ * where it holds zeros; Q is needed before.
+ *
+ * @param places Where each matrix's flag is.
  */
 function factor(
   gpu: Gpu,
-  w: Tensor,
+  matrices: readonly Tensor[],
   { columns, width }: { columns: number; width: number },
   flags: Tensor,
-  at: number,
-): [Tensor, Tensor] {
-  const [m, n] = w.shape;
-  // Rows of the transposed panel are padded with zeros, so that each starts where a binding may.
-  const ld = Math.ceil(m / 64) * 64;
-  const p = gpu.tensor([columns, ld]);
-  const v = gpu.tensor([columns, ld]);
-  const exponent = gpu.tensor([columns], "i32");
-  let [head, wide] = [w, n];
-  if (exceedsBinding(gpu, w)) {
-    [head, wide] = [gpu.tensor([m, columns]), columns];
-    copyColumns(gpu, w, head, { width: columns });
-  }
-  gpu.run(qrLoadSpec, [head, p, exponent, flags], { m, n: wide, ld, columns, at });
+  places: readonly number[],
+): QrResult[] {
+  const [m, n] = matrices[0].shape;
+  const batch = matrices.length;
+  const ld = padded(m);
+  const p = gpu.tensor([batch, columns, ld]);
+  const v = gpu.tensor([batch, columns, ld]);
+  const exponents = gpu.tensor([batch, padded(columns)], "i32");
+  const panelOf = (i: number) => p.view([columns, ld], i * columns * ld);
+  const exponentOf = (i: number) => exponents.view([columns], i * padded(columns));
+  matrices.forEach((w, i) => {
+    let [head, wide] = [w, n];
+    if (exceedsBinding(gpu, w)) {
+      [head, wide] = [gpu.tensor([m, columns]), columns];
+      copyColumns(gpu, w, head, { width: columns });
+    }
+    const at = places[i];
+    gpu.run(qrLoadSpec, [head, panelOf(i), exponentOf(i), flags], { m, n: wide, ld, columns, at });
+  });
   const panels: { first: number; count: number; t: Tensor }[] = [];
   for (let first = 0; first < columns; first += PANEL) {
     const count = Math.min(PANEL, columns - first);
-    const t = gpu.tensor([count, count]);
-    gpu.run(qrPanelSpec(gpu.info.isSoftware ? 64 : 256), [p, v, t], { ld, first, count });
+    const t = gpu.tensor([batch, count, count]);
+    gpu.run(qrPanelSpec(gpu.info.isSoftware ? 64 : 256), [p, v, t], { ld, columns, first, count, batch });
     panels.push({ first, count, t });
     const next = first + count;
     if (next < columns) {
-      reflect(gpu, p.view([columns - next, ld], next * ld), v.view([count, ld], first * ld), t, "nn");
+      reflect(
+        gpu,
+        p.view([batch, columns - next, ld], next * ld),
+        v.view([batch, count, ld], first * ld),
+        t,
+        "nn",
+      );
     }
   }
-  const identity = gpu.tensor([width, ld]);
-  gpu.run(qrIdentitySpec, [identity], { columns: width, ld });
+  const identity = gpu.tensor([batch, width, ld]);
+  gpu.run(qrIdentitySpec, [identity], { columns: width, ld, batch });
   for (const { first, count, t } of panels.reverse()) {
-    reflect(gpu, identity.view([width - first, ld], first * ld), v.view([count, ld], first * ld), t, "nt");
+    const rows = identity.view([batch, width - first, ld], first * ld);
+    reflect(gpu, rows, v.view([batch, count, ld], first * ld), t, "nt");
   }
-  const q = gpu.tensor([m, width]);
-  const r = gpu.tensor([width, n]);
-  const finish = () => gpu.run(qrFinishSpec, [identity, p, exponent, q, r], { m, n, ld, columns, width });
-  finish();
-  if (columns < n) {
-    matmul(gpu, "tn", q, w, { into: r });
-    gpu.run(nonFiniteSpec, [r, flags], { n: r.size, at });
+  return matrices.map((w, i) => {
+    const q = gpu.tensor([m, width]);
+    const r = gpu.tensor([width, n]);
+    const columnsOfQ = identity.view([width, ld], i * width * ld);
+    const finish = () =>
+      gpu.run(qrFinishSpec, [columnsOfQ, panelOf(i), exponentOf(i), q, r], { m, n, ld, columns, width });
     finish();
-  }
-  return [q, r];
+    if (columns < n) {
+      matmul(gpu, "tn", q, w, { into: r });
+      gpu.run(nonFiniteSpec, [r, flags], { n: r.size, at: places[i] });
+      finish();
+    }
+    return { q, r };
+  });
 }
 
 /** Rows x of `rows` become x − ((x V) T) Vᵀ, with T for the transposed reflector ("nn") or Tᵀ for the reflector itself. */

@@ -92,9 +92,14 @@ export function checkTargets(operation: string, targets: ArrayLike<number>, v: n
   }
 }
 
-/** Rows whose logits fit in `chunkBytes`, rounded to groups of rows of `x` that fill whole runs of 256 bytes. */
+/**
+ * Rows whose logits fit in `chunkBytes`, rounded to groups of rows of `x` that fill whole runs of 256 bytes, and from 64
+ * on to whole tiles of the products: each passes over all of the head, however full it is.
+ */
 export function rowsOfChunk(n: number, d: number, v: number, chunkBytes: number): number {
   let group = 64;
   while (group > 1 && (group / 2 * d) % 64 === 0) group /= 2;
-  return Math.min(n, Math.max(group, Math.floor(chunkBytes / (4 * v * group)) * group));
+  const fitting = Math.floor(chunkBytes / (4 * v));
+  const unit = fitting < 64 ? group : 64;
+  return Math.min(n, Math.max(group, Math.floor(fitting / unit) * unit));
 }

@@ -70,16 +70,19 @@ Deno.test("atEqualGain() interpolates along each method's rates, for each base a
   assertAlmostEquals(found[0].paid[1], 0.4);
 });
 
-Deno.test("atEqualGain() takes what was gained for nothing as the start of each path, and other bases apart", () => {
+Deno.test("atEqualGain() leaves out a pair where one gains more at its lowest rate than the other at any, and keeps bases apart", () => {
   const on = (model: string, made: RunRow) => ({ ...made, config: { ...made.config, model } });
   const rows = [
     on("one", row("olora", 1e-3, 1, 1, 0.4)),
-    on("one", row("lora", 1e-3, 1, 1.5, 0.1)),
+    on("one", row("olora", 3e-3, 1, 0.5, 0.8)),
+    on("one", row("lora", 1e-3, 1, 1, 0.1)),
     on("two", row("olora", 1e-3, 1, 1, 0.2)),
+    on("three", row("olora", 1e-3, 1, 1.2, 0.4)),
+    on("three", row("lora", 1e-3, 1, 1, 0.1)),
   ];
   assertEquals(atEqualGain(rows, ["olora", "lora"]).map(({ model, paid }) => [model, ...paid]), [[
     "one",
-    0.2,
+    0.4,
     0.1,
   ]]);
   assertEquals(atEqualGain(rows, ["olora", "lora"], "divergence"), []);

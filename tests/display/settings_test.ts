@@ -6,7 +6,7 @@ import {
   settingsAtRate,
   settingVerdict,
 } from "../../lib/display/settings.ts";
-import { formatDifference } from "../../lib/display/convergence.ts";
+import { differenceText } from "../../lib/display/verdicts.ts";
 import { makeRow, makeRows, makeSearch } from "./run_row.ts";
 
 const contrast = (a: number[], b: number[]) =>
@@ -56,17 +56,17 @@ Deno.test("judgeContrast() leaves open what a diverged run is part of", () => {
   }
 });
 
-Deno.test("formatDifference() has a sign, an interval where there is one, and the number of pairs", () => {
+Deno.test("differenceText() has a sign, an interval where there is one, and the number of pairs", () => {
   assertEquals(
-    formatDifference({ mean: 0.0123, low: 0.002, high: 0.0226, n: 4 }),
+    differenceText({ mean: 0.0123, low: 0.002, high: 0.0226, n: 4 }, "nats"),
     "+0.012 nats (95 % interval 0.002 to 0.023, 4 pairs)",
   );
   assertEquals(
-    formatDifference({ mean: -1.5, low: -3, high: 0, n: 3 }, { unit: "points", of: "bases" }),
+    differenceText({ mean: -1.5, low: -3, high: 0, n: 3 }, "points", { of: "bases" }),
     "−1.5 points (95 % interval −3.0 to 0.0, 3 bases)",
   );
   assertEquals(
-    formatDifference({ mean: 0.0411, low: NaN, high: NaN, n: 1 }),
+    differenceText({ mean: 0.0411, low: NaN, high: NaN, n: 1 }, "nats"),
     "+0.0411 nats (one pair, no interval)",
   );
 });

@@ -45,6 +45,8 @@ Deno.test("variantVerdicts() stay open where a best rate lies at the edge, and w
   const [first] = variantVerdicts(bestSettings([...olora, ...edge]), "at all rates");
   assertEquals(first.outcome, "open");
   assertStringIncludes(first.sentence, "no two tried rates on either side: OLoRA, last columns");
+  const mixed = [...olora, ...edge, ...basis("random", 0.2)];
+  assertEquals(outcome(mixed), "did not hold");
   const one = [...olora, ...basis("last", 0.2)].filter(({ config }) => config.seed === 1);
   const [alone] = variantVerdicts(bestSettings(one), "at all rates");
   assertEquals(alone.outcome, "open");

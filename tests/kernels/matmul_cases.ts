@@ -6,7 +6,17 @@ import { matmul as twin } from "../../lib/reference/matmul.ts";
 import { bound, expectClose } from "../helpers/close.ts";
 import type { KernelCase } from "../helpers/kernel_case.ts";
 
-const VARIANTS = ["share8", "share16", "share32", "own", "tile16", "tile32", "tile64"];
+const VARIANTS = [
+  "share8",
+  "share16",
+  "share32",
+  "own",
+  "tile16",
+  "tile32",
+  "tile64",
+  "tile64by4",
+  "tile128by4",
+];
 const FORMS: MatmulForm[] = ["nn", "nt", "tn"];
 
 /** Lengths of one product. */
@@ -19,7 +29,7 @@ interface Lengths {
 }
 
 /**
- * Below, at and above the edges of tiles (8, 16, 32 and 64 rows, 16, 32 and 64 columns), of steps along k (4, 16) and
+ * Below, at and above the edges of tiles (8 to 128 rows, 16 to 128 columns), of steps along k (4, 8, 16) and
  * of ranges that a long sum is split into (128); multiples of 4, which `share` needs, and others; nothing at all.
  */
 const SHAPES: Lengths[] = [
@@ -38,6 +48,7 @@ const SHAPES: Lengths[] = [
   { m: 64, n: 128, k: 7 },
   { m: 68, n: 132, k: 31 },
   { m: 97, n: 67, k: 131 },
+  { m: 129, n: 260, k: 9 },
   { m: 8, n: 64, k: 1024 },
   { m: 100, n: 8, k: 516 },
   { m: 1, n: 172, k: 64 },

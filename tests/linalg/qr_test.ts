@@ -109,6 +109,27 @@ Deno.test("qrAll() waits once for all matrices, whatever their number, and frees
   assertEquals(gpu.liveBytes, live);
 });
 
+Deno.test("qrAll() of matrices of one shape, side by side, gives what each alone does", async () => {
+  const matrices = [[20, 15], [70, 9], [20, 15], [20, 15], [70, 9]].map(([m, n], i) => ({
+    name: `layers.${i}`,
+    w: gpu.upload(normals(m * n, i), [m, n]),
+  }));
+  // Five columns fit one panel; all of the second shape's with its completion take three.
+  const limit = 160 * EPS * 70 * Math.sqrt(70); // sums in another order; entries of R are as large as a column
+  for (const options of [{ columns: 5 }, { full: true }, {}]) {
+    const together = await qrAll(gpu, matrices, options);
+    for (const [i, { w }] of matrices.entries()) {
+      const alone = await qr(gpu, w, options);
+      for (const part of ["q", "r"] as const) {
+        expectClose(await gpu.read(together[i][part]), await gpu.read(alone[part]), limit, `${part} of ${i}`);
+        alone[part].dispose();
+        together[i][part].dispose();
+      }
+    }
+  }
+  for (const { w } of matrices) w.dispose();
+});
+
 Deno.test("qrAll() names the matrix and the entry that is not finite, and frees everything", async () => {
   for (const value of [NaN, Infinity, -Infinity]) {
     // In a column that is factored, and in one that only R = QᵀW sees.
