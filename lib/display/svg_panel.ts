@@ -57,6 +57,7 @@ export function panelSvg(panel: Panel, box: Box): string {
     ...panel.series.filter((series) => !series.points).map((series) => drawBand(series, frame)),
     ...marks.filter((mark) => !isRing(mark)).map((mark) => drawLine(mark, frame)),
     ...panel.series.map((series, i) => drawCurve(series, i, frame)),
+    ...marks.filter((mark) => !isRing(mark)).map((mark) => drawLabel(mark, frame)),
     ...marks.filter(isRing).map((mark) => drawRing(mark, frame)),
     "</g>",
   ].join("");
@@ -121,24 +122,20 @@ function drawCurve(series: Series, order: number, frame: Frame): string {
   return parts.join("");
 }
 
-function drawLine({ x, y, label, role }: Mark, { left, right, top, bottom, px, py }: Frame): string {
-  const colour = role ? styleOf(role).light : muted;
-  const style = { size: 12, fill: colour, halo: background };
-  const dotted = ` stroke-dasharray="2 3"`;
-  if (x === undefined) {
-    const line = stroke(
-      `M${coordinate(left)} ${coordinate(py(y!))}H${coordinate(right)}`,
-      colour,
-      1.2,
-      dotted,
-    );
-    return label ? line + svgText(label, right - 4, py(y!) - 5, { ...style, anchor: "end" }) : line;
-  }
-  const line = stroke(`M${coordinate(px(x))} ${coordinate(top)}V${coordinate(bottom)}`, colour, 1.2, dotted);
-  if (!label) return line;
+function drawLine({ x, y, role }: Mark, { left, right, top, bottom, px, py }: Frame): string {
+  const path = x === undefined
+    ? `M${coordinate(left)} ${coordinate(py(y!))}H${coordinate(right)}`
+    : `M${coordinate(px(x))} ${coordinate(top)}V${coordinate(bottom)}`;
+  return stroke(path, role ? styleOf(role).light : muted, 1.2, ` stroke-dasharray="2 3"`);
+}
+
+/** What a line says, on top of the curves that may cross it. */
+function drawLabel({ x, y, label, role }: Mark, { right, top, px, py }: Frame): string {
+  if (!label) return "";
+  const style = { size: 12, fill: role ? styleOf(role).light : muted, halo: background };
+  if (x === undefined) return svgText(label, right - 4, py(y!) - 5, { ...style, anchor: "end" });
   const fits = px(x) + 5 + textWidth(label, 12) <= right;
-  return line +
-    svgText(label, px(x) + (fits ? 5 : -5), top + 13, { ...style, anchor: fits ? "start" : "end" });
+  return svgText(label, px(x) + (fits ? 5 : -5), top + 13, { ...style, anchor: fits ? "start" : "end" });
 }
 
 function drawRing({ x, y, role }: Mark, { px, py }: Frame): string {

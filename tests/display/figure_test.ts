@@ -215,3 +215,8 @@ Deno.test("styleOf() gives variants that a figure shows together colours and mar
     }
   }
 });
+
+Deno.test("svgFigure() writes what a line says on top of the curves that cross it", () => {
+  const svg = svgFigure(figure([olora], { marks: [{ y: 2, label: "a line" }] }));
+  assert(svg.indexOf("a line</text>") > svg.lastIndexOf(styleOf("olora").light));
+});
