@@ -209,7 +209,6 @@ export { fullFigure, fullVerdicts, sharedRuns } from "./lib/display/full_verdict
 export {
   comparisonsNote,
   VARIANT_CLAIMS,
-  VARIANT_COMPARISONS,
   type VariantClaim,
   variantPanel,
   variantTable,

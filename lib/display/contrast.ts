@@ -71,9 +71,9 @@ export function judgeContrast(contrast: Contrast, relation: Relation): Verdict["
   return held ? "held" : failed ? "did not hold" : "open";
 }
 
-/** `Test loss 0.11 (LoRA 0.09): a difference of +0.02 nats (95 % interval …)`, and the margin where it decides. */
+/** `Test loss 0.11 (LoRA: 0.09): a difference of +0.02 nats (95 % interval …)`, and the margin where it decides. */
 export function describeContrast(contrast: Contrast, second: string, relation: Relation): string {
-  const losses = `Test loss ${formatNumber(contrast.first)} (${second} ${formatNumber(contrast.second)})`;
+  const losses = `Test loss ${formatNumber(contrast.first)} (${second}: ${formatNumber(contrast.second)})`;
   const margin = `${formatNumber(contrast.margin, 2)} nats (${100 * MATCH_MARGIN} %, fixed in advance)`;
   const counts = relation === "as low"
     ? `; up to ${margin} more counts as the same`

@@ -159,7 +159,7 @@ function equalVerdict(claim: string, settings: readonly Setting[], a?: Setting, 
   if (!a || !b) return notMeasured(claim, "both");
   const name = `${methodName(b.method)} at rank ${b.rank}`;
   const verdict = settingVerdict(claim, settings, [a, b], "as low", name);
-  const counts = `Rank ${a.rank}, ${formatNumber(trainable(a))} trained parameters (${name} ${
+  const counts = `Rank ${a.rank}, ${formatNumber(trainable(a))} trained parameters (${name}: ${
     formatNumber(trainable(b))
   }).`;
   return { ...verdict, sentence: `${counts} ${verdict.sentence}` };

@@ -84,12 +84,12 @@ export function variantVerdicts(settings: readonly Setting[], condition: string)
 
 /** The number of comparisons that verdicts rest on, and what chance alone would make of as many. */
 export function comparisonsNote(count: number): string {
-  return `${count} comparisons, each by a 95 % interval of its own: of as many that differ in nothing, ` +
-    `${formatNumber(0.05 * count, 2)} would be expected to seem to.`;
+  if (!count) return "No comparison has been measured yet; each will be decided by a 95 % interval.";
+  return `${count} comparison${
+    count === 1 ? "" : "s"
+  }, each decided by a 95 % interval of its own: of as many that differ ` +
+    `in nothing, ${formatNumber(0.05 * count, 2)} would be expected to seem to.`;
 }
-
-/** The number of comparisons behind `variantVerdicts` in one condition, where all variants were run. */
-export const VARIANT_COMPARISONS: number = VARIANT_CLAIMS.flatMap(({ methods }) => methods).length;
 
 /**
  * Every setting at its best rate and at the author's: losses, differences from OLoRA, and the share of OLoRA's lead over

@@ -34,8 +34,8 @@ Deno.test("parameterVerdicts() compare at equal rank, and the loss where paramet
   assertEquals(outcomes(verdicts), ["held", "held", "held", "held"]);
   assertStringIncludes(verdicts[0].sentence, "46 trained parameters (LoRA 100), counted exactly");
   assertStringIncludes(verdicts[1].sentence, "9 MB at the peak (LoRA 10 MB) on synthetic device");
-  assertStringIncludes(verdicts[2].sentence, "Rank 8, 46 trained parameters (LoRA at rank 4 50).");
-  assertStringIncludes(verdicts[3].sentence, "Rank 17, 101 trained parameters (LoRA at rank 8 100).");
+  assertStringIncludes(verdicts[2].sentence, "Rank 8, 46 trained parameters (LoRA at rank 4: 50).");
+  assertStringIncludes(verdicts[3].sentence, "Rank 17, 101 trained parameters (LoRA at rank 8: 100).");
 });
 
 Deno.test("parameterVerdicts() compare memory on one device only, and call less than 1 % less the same", () => {
