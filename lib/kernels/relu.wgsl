@@ -14,5 +14,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let i = (group.x + group.y * groups.x) * 64u + local;
   if (i >= u.quads) { return; }
   let bits = bitcast<vec4u>(x[i]);
-  y[i] = select(x[i], vec4f(0.0), bits >= vec4u(0x80000000u) & bits <= vec4u(0xff800000u));
+  y[i] = select(x[i], vec4f(0.0), (bits >= vec4u(0x80000000u)) & (bits <= vec4u(0xff800000u)));
 }
