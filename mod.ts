@@ -152,6 +152,7 @@ export { report, type ReportOptions } from "./lib/display/report.ts";
 export {
   finalLoss,
   groupRuns,
+  methodKey,
   methodName,
   type RowConfig,
   type RunGroup,
@@ -195,6 +196,24 @@ export {
   type Trade,
   trades,
 } from "./lib/display/pareto.ts";
+export { type Dot, dotPanel } from "./lib/display/dots.ts";
+export { bestSettings, distinctRuns, type Setting, settingsAtRate } from "./lib/display/settings.ts";
+export { farTable, farVerdicts } from "./lib/display/far_verdicts.ts";
+export {
+  frozenVerdicts,
+  parameterFigure,
+  parameterTable,
+  parameterVerdicts,
+} from "./lib/display/frozen_verdicts.ts";
+export { fullFigure, fullVerdicts, sharedRuns } from "./lib/display/full_verdicts.ts";
+export {
+  comparisonsNote,
+  VARIANT_CLAIMS,
+  type VariantClaim,
+  variantPanel,
+  variantTable,
+  variantVerdicts,
+} from "./lib/display/variant_verdicts.ts";
 export { convergenceVerdicts, replicationNote, textVerdicts, type Verdict } from "./lib/display/verdicts.ts";
 export { replace } from "./lib/cli/replace.ts";
 export { show, type Showable } from "./lib/cli/show.ts";

@@ -40,7 +40,14 @@ export function panelAxes(panel: Panel, counts: { x: number; y: number }): { x: 
     .filter((y) => Number.isFinite(y) && (yScale === "linear" || y > 0));
   const [xLow, xHigh] = xScale === "log" ? widen(extent(xs), xScale, 0.03) : extent(xs);
   const [yLow, yHigh] = panel.yRange ?? widen(extent(ys), yScale, 0.05);
-  return { x: makeAxis(xLow, xHigh, xScale, counts.x), y: makeAxis(yLow, yHigh, yScale, counts.y) };
+  const x = panel.xNames ? namedAxis(panel.xNames) : makeAxis(xLow, xHigh, xScale, counts.x);
+  return { x, y: makeAxis(yLow, yHigh, yScale, counts.y) };
+}
+
+/** The places 1, 2, … with their names, and half a place of room at both ends. */
+function namedAxis(names: readonly string[]): Axis {
+  const axis = makeAxis(0.5, names.length + 0.5, "linear", 1);
+  return { ...axis, ticks: names.map((label, i) => ({ at: i + 1, label })) };
 }
 
 function extent(values: number[]): [number, number] {

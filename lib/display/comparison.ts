@@ -1,9 +1,9 @@
-import { convergenceTable, curvePanel, formatInterval, rateFigure } from "./convergence.ts";
+import { convergenceTable, curvePanel, rateFigure } from "./convergence.ts";
 import type { Figure } from "./figure.ts";
 import { methodKey, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
-import { type Interval, INTERVAL_NOTE, mean, pairedInterval } from "./statistics.ts";
-import { formatFixed, formatNumber, textTable } from "./table.ts";
-import { MATCH_MARGIN, textVerdicts, type Verdict } from "./verdicts.ts";
+import { INTERVAL_NOTE, mean, pairedInterval } from "./statistics.ts";
+import { formatNumber, textTable } from "./table.ts";
+import { differenceText, MATCH_MARGIN, textVerdicts, type Verdict } from "./verdicts.ts";
 
 /** One method of a comparison, as `compare` returns it. */
 export interface ComparedRuns {
@@ -42,8 +42,8 @@ export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[]
       {
         claim: `${name} ends lower than ${against}, each at its own rate`,
         outcome: open ? "open" : outcome(difference.high < 0, difference.low > 0),
-        sentence: `${figures}: a difference of ${range(difference, "95 %")}.${because}`,
-        effect: range(difference, "95 %"),
+        sentence: `${figures}: a difference of ${differenceText(difference, "nats")}.${because}`,
+        effect: differenceText(difference, "nats"),
       },
       {
         claim: `${name} matches ${against}, each at its own rate`,
@@ -51,10 +51,12 @@ export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[]
           Math.max(-narrow.low, narrow.high) < margin,
           narrow.low > margin || narrow.high < -margin,
         ),
-        sentence: `A difference of ${range(narrow, "90 %")}; a match is less than ${
-          formatNumber(margin, 2)
-        } nats either way (${100 * MATCH_MARGIN} %, fixed in advance).${because}`,
-        effect: range(narrow, "90 %"),
+        sentence: `A difference of ${
+          differenceText(narrow, "nats", { confidence: "90 %" })
+        }; a match is less than ${formatNumber(margin, 2)} nats either way (${
+          100 * MATCH_MARGIN
+        } %, fixed in advance).${because}`,
+        effect: differenceText(narrow, "nats", { confidence: "90 %" }),
       },
     ];
   });
@@ -100,14 +102,4 @@ function testLoss({ diverged, final }: RunRow): number {
 
 function outcome(held: boolean, failed: boolean): Verdict["outcome"] {
   return held ? "held" : failed ? "did not hold" : "open";
-}
-
-function range(difference: Interval, confidence: string): string {
-  if (!Number.isFinite(difference.low)) return `${formatNumber(difference.mean)} nats`;
-  const [centre] = formatInterval(difference).split(" ± ");
-  const decimals = centre.split(".")[1]?.length ?? 0;
-  const [low, high] = [difference.low, difference.high].map((x) => formatFixed(x, decimals));
-  return `${
-    difference.mean > 0 ? "+" : ""
-  }${centre} nats (${confidence} interval ${low} to ${high}, ${difference.n} pairs)`;
 }

@@ -1,4 +1,4 @@
-import type { Figure, Panel, Series } from "./figure.ts";
+import type { Figure, Panel, Scale, Series } from "./figure.ts";
 import {
   endLoss,
   finalLoss,
@@ -105,8 +105,12 @@ export function convergenceFigure(
   };
 }
 
-/** Final validation loss against the learning rate, all methods; each method's best rate is ringed. */
-export function rateFigure(rows: readonly RunRow[]): Figure {
+/**
+ * Final validation loss against the learning rate, all methods; each method's best rate is ringed.
+ *
+ * @param yScale `linear` (default) cuts off what lies far above the start; `log` shows all, and small losses apart.
+ */
+export function rateFigure(rows: readonly RunRow[], yScale: Scale = "linear"): Figure {
   const groups = groupRuns(rows);
   const best = runsAtBestRate(rows);
   const finite = groups.map(finalLoss).filter(Number.isFinite);
@@ -138,8 +142,10 @@ export function rateFigure(rows: readonly RunRow[]): Figure {
       xLabel: "learning rate",
       yLabel: "final loss (nats/token)",
       xScale: "log",
+      yScale,
       series,
-      ...(Number.isFinite(room) && { yRange: [start - 1.12 * room, start + 0.12 * room] as const }),
+      ...(yScale === "linear" && Number.isFinite(room) &&
+        { yRange: [start - 1.12 * room, start + 0.12 * room] as const }),
       marks: [
         ...(Number.isFinite(start) ? [{ y: start, label: "before training" }] : []),
         ...best.map((group) => ({ x: group.rate, y: finalLoss(group), role: group.method })),

@@ -43,6 +43,8 @@ export interface Panel {
   readonly yLabel: string;
   /** Default `linear`. */
   readonly xScale?: Scale;
+  /** Names of the places 1, 2, … of the x axis, which then spans those; in place of numbers. */
+  readonly xNames?: readonly string[];
   /** Default `linear`. */
   readonly yScale?: Scale;
   /** Ends of the y axis; what lies outside is cut off. Default: the range of all values and intervals. */
@@ -159,10 +161,13 @@ function largestTriangles(x: readonly number[], y: readonly number[], limit: num
   return [...kept, x.length - 1];
 }
 
-/** One series for each name and role, solid where there is a solid one; the caption explains dashes. */
+/**
+ * One series for each name and role, solid where there is a solid one; the caption explains dashes. A panel whose axis
+ * names its places needs none.
+ */
 export function legendEntries(panels: readonly Panel[]): Series[] {
   const entries = new Map<string, Series>();
-  for (const series of panels.flatMap((panel) => panel.series)) {
+  for (const series of panels.flatMap((panel) => panel.xNames ? [] : panel.series)) {
     const key = `${series.role}\n${series.name}`;
     if (!entries.has(key) || (entries.get(key)!.dashed && !series.dashed)) entries.set(key, series);
   }

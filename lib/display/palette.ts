@@ -24,11 +24,27 @@ const ROLES: Readonly<Record<string, RoleStyle>> = {
   "pissa": { light: "#8a6d00", dark: "#e0c04c", marker: "cross" },
 };
 
+/** Variants share the look of a method that no figure shows them beside. */
+const VARIANTS: Readonly<Record<string, keyof typeof ROLES>> = {
+  "olora-basis-last": "full",
+  "olora-basis-pivoted": "olora-freeze-B",
+  "olora-basis-random": "olora-freeze-A",
+  "olora-basis-rows": "full",
+  "olora-balance-4": "full",
+  "olora-balance-0.25": "olora-freeze-B",
+  "lora-norm-olora": "olora-freeze-A",
+  "olora-keep-orthonormal": "pissa",
+  "olora-subtract-false": "full",
+  "rslora": "full",
+  "lora+": "olora-freeze-B",
+};
+
 const NEUTRAL: RoleStyle = { light: "#5f6b76", dark: "#9aa5b1", marker: "circle" };
 
 /** Colours and marker of `role`; a neutral grey for a role without its own. */
 export function styleOf(role = ""): RoleStyle {
-  return Object.hasOwn(ROLES, role) ? ROLES[role] : NEUTRAL;
+  const own = Object.hasOwn(VARIANTS, role) ? VARIANTS[role] : role;
+  return Object.hasOwn(ROLES, own) ? ROLES[own] : NEUTRAL;
 }
 
 /** Colours of everything that is not a curve. */

@@ -1,6 +1,7 @@
 import { type Axis, panelAxes } from "./axis.ts";
 import { checkFigure, type Figure, legendEntries, type Panel, type Series } from "./figure.ts";
 import { styleOf, SURFACES } from "./palette.ts";
+import { PLOT_INSETS, roomBelow } from "./svg_panel.ts";
 import { FONT, textWidth, wrapText } from "./svg_text.ts";
 
 /** What Plotly.js draws: traces and a layout, plain JSON. */
@@ -23,6 +24,7 @@ export function plotlyFigure(figure: Figure): PlotlyFigure {
   checkFigure(figure);
   const count = figure.panels.length;
   // Plotly does not wrap text: these lines fit the width of a notebook.
+  const names = Math.max(0, ...figure.panels.map(roomBelow)) - PLOT_INSETS.below;
   const caption = wrapText(figure.caption, count > 1 ? 860 : 580, (line) => textWidth(line, 12));
   const layout: Record<string, unknown> = {
     title: {
@@ -36,8 +38,8 @@ export function plotlyFigure(figure: Figure): PlotlyFigure {
     font: { family: FONT, size: 13, color: ink },
     paper_bgcolor: background,
     plot_bgcolor: background,
-    margin: { l: 64, r: 24, t: 96, b: 66 + 16 * caption.length },
-    height: (figure.height ?? 260) + 162 + 16 * caption.length,
+    margin: { l: 64, r: 24, t: 96, b: 66 + names + 16 * caption.length },
+    height: (figure.height ?? 260) + 162 + names + 16 * caption.length,
     hovermode: "x unified",
     hoverlabel: { bgcolor: background, bordercolor: grid, font: { color: ink } },
     legend: { orientation: "h", x: 0, y: count > 1 ? 1.12 : 1.04, yanchor: "bottom" },
@@ -46,7 +48,7 @@ export function plotlyFigure(figure: Figure): PlotlyFigure {
       yref: "paper",
       x: 0,
       y: 0,
-      yshift: -54,
+      yshift: -54 - names,
       xanchor: "left",
       yanchor: "top",
       align: "left",
@@ -95,7 +97,7 @@ export function plotlyPanelFigure(panel: Panel): PlotlyFigure {
       font: { family: FONT, size: 12, color: ink },
       paper_bgcolor: background,
       plot_bgcolor: background,
-      margin: { l: 58, r: 24, t: 10, b: 48 },
+      margin: { l: 58, r: 24, t: 10, b: 2 + roomBelow(panel) },
       hovermode: "x unified",
       hoverlabel: { bgcolor: background, bordercolor: grid, font: { color: ink } },
       showlegend: false,
@@ -141,7 +143,7 @@ function plotlyPanel(panel: Panel, suffix: string): {
       ticks: "outside",
       ticklen: 4,
       linecolor: muted,
-      ...powers(axes.x, xScale),
+      ...(panel.xNames ? { ...ticksOf(axes.x), tickangle: -45 } : powers(axes.x, xScale)),
     },
     yaxis: {
       ...common,
@@ -187,8 +189,11 @@ function plotlyPanel(panel: Panel, suffix: string): {
 }
 
 /** Ticks of a log axis, which Plotly would set in a larger font. */
-function powers({ ticks }: Axis, scale: string): Record<string, unknown> {
-  if (scale !== "log") return {};
+function powers(axis: Axis, scale: string): Record<string, unknown> {
+  return scale === "log" ? ticksOf(axis) : {};
+}
+
+function ticksOf({ ticks }: Axis): Record<string, unknown> {
   return {
     tickmode: "array",
     tickvals: ticks.map(({ at }) => at),

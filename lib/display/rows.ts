@@ -27,6 +27,11 @@ export interface RunRow {
     /** Accuracy of the base on tasks it knew, minus the tuned model's, 0 to 1. */
     readonly tasksLost?: number | null;
   };
+  /** The spectrum of what was learnt, where it was measured. */
+  readonly spectrum?: {
+    /** ‖BᵀB − I‖ (Frobenius), mean over the adapted layers; null where there is no B. */
+    readonly drift: number | null;
+  };
   /** Number of trained parameters. */
   readonly trainable: number;
   /** Highest number of live bytes on the device. */
@@ -122,9 +127,12 @@ const NAMES: Readonly<Record<string, string>> = {
   "lora2": "LoRA²",
 };
 
+const BASES: Readonly<Record<string, string>> = { random: "random basis", rows: "basis of rows" };
+
 const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {
   freeze: (factor) => `${factor} frozen`,
-  basis: (basis) => ["last", "permuted", "pivoted"].includes(basis) ? `${basis} columns` : `${basis} basis`,
+  basis: (basis) =>
+    ["last", "permuted", "pivoted"].includes(basis) ? `${basis} columns` : BASES[basis] ?? basis,
   balance: (d) => `balance ${d}`,
   subtract: () => "nothing subtracted",
   keep: () => "kept orthonormal",

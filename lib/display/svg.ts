@@ -1,6 +1,6 @@
 import { checkFigure, type Figure, legendEntries, type Panel } from "./figure.ts";
 import { styleOf, SURFACES } from "./palette.ts";
-import { dashAttribute, panelSvg, PLOT_INSETS, svgMarker } from "./svg_panel.ts";
+import { dashAttribute, panelSvg, PLOT_INSETS, roomBelow, svgMarker } from "./svg_panel.ts";
 import { coordinate, escapeXml, FONT, svgText, textWidth, wrapText } from "./svg_text.ts";
 
 const { background, ink, muted } = SURFACES.light;
@@ -33,7 +33,7 @@ export function svgFigure(figure: Figure): string {
   y += legend.height + 8;
   const above = figure.panels.some((panel) => panel.title) ? 26 : 8;
   const cell = (inner - (columns - 1) * GAP) / columns;
-  const row = above + plotHeight + PLOT_INSETS.below + 12;
+  const row = above + plotHeight + Math.max(0, ...figure.panels.map(roomBelow)) + 12;
   figure.panels.forEach((panel, i) => {
     parts.push(panelSvg(panel, {
       left: MARGIN + (i % columns) * (cell + GAP) + PLOT_INSETS.left,
@@ -66,7 +66,7 @@ export function svgPicture(panel: Panel, name: string, width: number, height: nu
     left: PLOT_INSETS.left,
     top: 8,
     width: width - PLOT_INSETS.left - 24,
-    height: height - PLOT_INSETS.below - 8,
+    height: height - roomBelow(panel) - 8,
   };
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" ` +
     `aria-label="${escapeXml(name)}" font-family="${FONT}">${panelSvg({ ...panel, title: "" }, box)}</svg>`;
@@ -74,16 +74,17 @@ export function svgPicture(panel: Panel, name: string, width: number, height: nu
 
 /** The figure in words, for a reader who does not see it: each curve's first, last and lowest value. */
 export function describeFigure(figure: Figure): string {
-  const say = (p: { at: number; y: number }) => `${rounded(p.y)} at ${rounded(p.at)}`;
-  const lines = figure.panels.flatMap((panel) =>
-    panel.series.map(({ name, x, y }) => {
+  const lines = figure.panels.flatMap((panel) => {
+    const say = (p: { at: number; y: number }) =>
+      `${rounded(p.y)} at ${panel.xNames?.[p.at - 1] ?? rounded(p.at)}`;
+    return panel.series.map(({ name, x, y }) => {
       const drawn = x.map((at, i) => ({ at, y: y[i] })).filter((p) => Number.isFinite(p.y));
       if (!drawn.length) return `${name}: no values.`;
       const lowest = drawn.reduce((a, b) => b.y < a.y ? b : a);
       const where = panel.title ? `${panel.title}, ${name}` : name;
       return `${where}: from ${say(drawn[0])} to ${say(drawn[drawn.length - 1])}, lowest ${say(lowest)}.`;
-    })
-  );
+    });
+  });
   return [figure.caption, ...lines].join(" ");
 }
 

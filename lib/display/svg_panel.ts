@@ -8,6 +8,11 @@ const { background, ink, muted, grid } = SURFACES.light;
 /** Room for ticks and axis names left of and below the plotting area, in CSS pixels. */
 export const PLOT_INSETS = { left: 62, below: 46 } as const;
 
+/** Room below the plotting area of `panel`, in CSS pixels: names, which stand aslant, need more than numbers. */
+export function roomBelow({ xNames = [] }: Panel): number {
+  return PLOT_INSETS.below + Math.max(0, ...xNames.map((name) => textWidth(name, 12))) * Math.SQRT1_2;
+}
+
 /** The plotting area of a panel within the picture, in CSS pixels. */
 export interface Box {
   /** Left edge. */
@@ -52,6 +57,7 @@ export function panelSvg(panel: Panel, box: Box): string {
     ...panel.series.filter((series) => !series.points).map((series) => drawBand(series, frame)),
     ...marks.filter((mark) => !isRing(mark)).map((mark) => drawLine(mark, frame)),
     ...panel.series.map((series, i) => drawCurve(series, i, frame)),
+    ...marks.filter((mark) => !isRing(mark)).map((mark) => drawLabel(mark, frame)),
     ...marks.filter(isRing).map((mark) => drawRing(mark, frame)),
     "</g>",
   ].join("");
@@ -69,16 +75,18 @@ function drawAxes(panel: Panel, { left, right, top, bottom, axes, px, py }: Fram
   for (const { at, label } of axes.x.ticks) {
     parts.push(
       stroke(`M${coordinate(px(at))} ${coordinate(bottom)}v5`, muted, 1),
-      svgText(label, px(at), bottom + 19, { ...small, anchor: "middle" }),
+      panel.xNames
+        ? svgText(label, px(at) + 4, bottom + 15, { ...small, anchor: "end", turn: -45 })
+        : svgText(label, px(at), bottom + 19, { ...small, anchor: "middle" }),
     );
   }
   parts.push(
     stroke(`M${coordinate(left)} ${coordinate(bottom)}H${coordinate(right)}`, muted, 1),
-    svgText(panel.xLabel, (left + right) / 2, bottom + 39, { ...small, anchor: "middle" }),
+    svgText(panel.xLabel, (left + right) / 2, bottom + roomBelow(panel) - 7, { ...small, anchor: "middle" }),
     svgText(panel.yLabel, left - PLOT_INSETS.left + 14, (top + bottom) / 2, {
       ...small,
       anchor: "middle",
-      upright: true,
+      turn: -90,
     }),
   );
   if (panel.title) parts.push(svgText(panel.title, left, top - 11, { size: 13, fill: ink, bold: true }));
@@ -114,24 +122,20 @@ function drawCurve(series: Series, order: number, frame: Frame): string {
   return parts.join("");
 }
 
-function drawLine({ x, y, label, role }: Mark, { left, right, top, bottom, px, py }: Frame): string {
-  const colour = role ? styleOf(role).light : muted;
-  const style = { size: 12, fill: colour, halo: background };
-  const dotted = ` stroke-dasharray="2 3"`;
-  if (x === undefined) {
-    const line = stroke(
-      `M${coordinate(left)} ${coordinate(py(y!))}H${coordinate(right)}`,
-      colour,
-      1.2,
-      dotted,
-    );
-    return label ? line + svgText(label, right - 4, py(y!) - 5, { ...style, anchor: "end" }) : line;
-  }
-  const line = stroke(`M${coordinate(px(x))} ${coordinate(top)}V${coordinate(bottom)}`, colour, 1.2, dotted);
-  if (!label) return line;
+function drawLine({ x, y, role }: Mark, { left, right, top, bottom, px, py }: Frame): string {
+  const path = x === undefined
+    ? `M${coordinate(left)} ${coordinate(py(y!))}H${coordinate(right)}`
+    : `M${coordinate(px(x))} ${coordinate(top)}V${coordinate(bottom)}`;
+  return stroke(path, role ? styleOf(role).light : muted, 1.2, ` stroke-dasharray="2 3"`);
+}
+
+/** What a line says, on top of the curves that may cross it. */
+function drawLabel({ x, y, label, role }: Mark, { right, top, px, py }: Frame): string {
+  if (!label) return "";
+  const style = { size: 12, fill: role ? styleOf(role).light : muted, halo: background };
+  if (x === undefined) return svgText(label, right - 4, py(y!) - 5, { ...style, anchor: "end" });
   const fits = px(x) + 5 + textWidth(label, 12) <= right;
-  return line +
-    svgText(label, px(x) + (fits ? 5 : -5), top + 13, { ...style, anchor: fits ? "start" : "end" });
+  return svgText(label, px(x) + (fits ? 5 : -5), top + 13, { ...style, anchor: fits ? "start" : "end" });
 }
 
 function drawRing({ x, y, role }: Mark, { px, py }: Frame): string {

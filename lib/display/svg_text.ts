@@ -40,19 +40,19 @@ export interface TextStyle {
   readonly bold?: boolean;
   /** Colour of an outline that keeps the text readable on top of curves. */
   readonly halo?: string;
-  /** Turned a quarter to the left around its place. */
-  readonly upright?: boolean;
+  /** Turned around its place, in degrees clockwise. */
+  readonly turn?: number;
 }
 
 /** One line of text with its baseline at (x, y). */
 export function svgText(text: string, x: number, y: number, style: TextStyle): string {
-  const { size, fill, anchor = "start", bold, halo, upright } = style;
+  const { size, fill, anchor = "start", bold, halo, turn } = style;
   const place = `x="${coordinate(x)}" y="${coordinate(y)}"`;
   const extra = [
     anchor === "start" ? "" : ` text-anchor="${anchor}"`,
     bold ? ` font-weight="600"` : "",
     halo ? ` stroke="${halo}" stroke-width="4" stroke-linejoin="round" paint-order="stroke"` : "",
-    upright ? ` transform="rotate(-90 ${coordinate(x)} ${coordinate(y)})"` : "",
+    turn ? ` transform="rotate(${turn} ${coordinate(x)} ${coordinate(y)})"` : "",
   ].join("");
   return `<text ${place} font-size="${size}" fill="${fill}"${extra}>${escapeXml(text)}</text>`;
 }

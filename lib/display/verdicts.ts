@@ -31,7 +31,7 @@ export const FIRM = { pairs: 10, bases: 3 } as const;
 export const MATCH_MARGIN = 0.02;
 
 /** Share by which two memory sizes may differ and still be the same. */
-const MEMORY_MARGIN = 0.01;
+export const MEMORY_MARGIN = 0.01;
 
 /** A pair of methods, run by run: run i of `a` and run i of `b` share base and seed. */
 interface Pair {
@@ -273,14 +273,24 @@ function byBase({ a }: Pair, differences: readonly number[], decimals: number): 
   return ` By base: ${cells.join(", ")}.`;
 }
 
+/** What `differenceText` calls an interval. */
+export interface IntervalWords {
+  /** What it is over; default pairs. */
+  readonly of?: string;
+  /** Its confidence; default 95 %. */
+  readonly confidence?: string;
+}
+
 /** A difference with its interval, `+1.2 nats (95 % interval 0.4 to 2.0, 30 pairs)`. */
-export function differenceText(difference: Interval, unit: string): string {
+export function differenceText(difference: Interval, unit: string, words: IntervalWords = {}): string {
+  const { of = "pairs", confidence = "95 %" } = words;
   const sign = difference.mean > 0 ? "+" : "";
+  if (difference.n === 1) return `${sign}${formatNumber(difference.mean, 3)} ${unit} (one pair, no interval)`;
   const text = formatInterval(difference).split(" ± ");
   if (text.length < 2) return `${sign}${text[0]} ${unit}`;
   const decimals = text[0].split(".")[1]?.length ?? 0;
   const [low, high] = [difference.low, difference.high].map((x) => formatFixed(x, decimals));
-  return `${sign}${text[0]} ${unit} (95 % interval ${low} to ${high}, ${difference.n} pairs)`;
+  return `${sign}${text[0]} ${unit} (${confidence} interval ${low} to ${high}, ${difference.n} ${of})`;
 }
 
 function capital(text: string): string {

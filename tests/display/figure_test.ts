@@ -176,3 +176,47 @@ Deno.test("styleOf() gives curves a contrast of 3:1 on both grounds, and each me
   assertEquals(new Set(roles.slice(0, 6).map((role) => styleOf(role).marker)).size, 6);
   assertEquals(styleOf("constructor"), styleOf());
 });
+
+const named: Figure = figure([{ ...olora, points: true, x: [1, 2, 3] }], {
+  xNames: ["first", "a name of some length", "third"],
+});
+
+Deno.test("svgFigure() writes names in place of numbers, with room for the longest, and needs no legend", () => {
+  const svg = svgFigure(named);
+  assertStringIncludes(svg, "first</text>");
+  assertStringIncludes(svg, "OLoRA: from 3 at first to 1 at third, lowest 1 at third.");
+  assertEquals(svg.match(/>OLoRA<\/text>/), null);
+  const height = (drawn: string) => Number(drawn.match(/height="(\d+)"/)![1]);
+  const short = svgFigure(figure(named.panels[0].series as Series[], { xNames: ["a", "b", "c"] }));
+  assert(height(svg) > height(short) + 60);
+});
+
+Deno.test("plotlyFigure() has the same names, aslant, and a caption below them", () => {
+  const { layout } = plotlyFigure(named);
+  const { tickvals, ticktext, range } = layout.xaxis as Record<string, unknown[]>;
+  assertEquals([tickvals, ticktext, range], [[1, 2, 3], named.panels[0].xNames, [0.5, 3.5]]);
+  const shift = ({ layout }: ReturnType<typeof plotlyFigure>) =>
+    (layout.annotations as { yshift: number }[])[0].yshift;
+  assert(shift(plotlyFigure(named)) < shift(plotlyFigure(figure([olora]))) - 60);
+});
+
+Deno.test("styleOf() gives variants that a figure shows together colours and markers of their own", () => {
+  const together = [
+    ["olora", "lora", "olora-basis-last", "olora-basis-pivoted", "olora-basis-random"],
+    ["olora", "lora", "olora-basis-rows", "pissa"],
+    ["olora", "lora", "olora-balance-4", "olora-balance-0.25", "lora-norm-olora"],
+    ["olora", "lora", "olora-freeze-A", "olora-freeze-B", "olora-keep-orthonormal", "olora-subtract-false"],
+    ["olora", "lora", "full", "olora-freeze-B", "olora-keep-orthonormal"],
+    ["olora", "lora", "pissa", "rslora", "lora+"],
+  ];
+  for (const roles of together) {
+    for (const look of ["light", "marker"] as const) {
+      assertEquals(new Set(roles.map((role) => styleOf(role)[look])).size, roles.length, `${roles} ${look}`);
+    }
+  }
+});
+
+Deno.test("svgFigure() writes what a line says on top of the curves that cross it", () => {
+  const svg = svgFigure(figure([olora], { marks: [{ y: 2, label: "a line" }] }));
+  assert(svg.indexOf("a line</text>") > svg.lastIndexOf(styleOf("olora").light));
+});
