@@ -22,7 +22,7 @@ export const train: Command = {
   usage: "--model M --data D --out DIR [options]",
   options: {
     model: { type: "text", value: "M", help: MODEL_HELP },
-    data: { type: "text", value: "D", help: ".jsonl, .txt or .json (see the README)" },
+    data: { type: "text", value: "D", help: ".jsonl, .json, .parquet or .txt, also on the hub (see the README)" },
     out: { type: "text", value: "DIR", help: "folder for what is made" },
     method: { type: "text", value: "NAME", help: `${methodNames.join(", ")} (default olora)` },
     rank: { type: "number", value: "R", help: "rank (default 8)" },

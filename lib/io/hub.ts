@@ -68,7 +68,9 @@ async function fetchNamed(name: HubName, spec: string, options: FetchOptions): P
   if (settings.isOffline) {
     if (kept !== undefined) return kept;
     throw new Deno.errors.NotFound(
-      `Cannot load ${hubThing(spec)} offline: found it not whole in ${settings.cache}, expected it there as HF_HUB_OFFLINE is set`,
+      `Cannot load ${
+        hubThing(spec)
+      } offline: found it not whole in ${settings.cache}, expected it there as HF_HUB_OFFLINE is set`,
     );
   }
   const hub = new Hub(spec, name, settings, patience);
@@ -136,11 +138,10 @@ class Hub {
     const { kind, repo, revision, file } = this.#name;
     const named = { name: repo, revision, additionalFields: ["sha" as const] };
     const hub = { hubUrl: this.#settings.endpoint, fetch: this.#fetch(patience) };
-    const commit = isCommit(revision)
-      ? revision
-      : String((await (kind === "dataset"
-        ? datasetInfo({ ...hub, ...named })
-        : modelInfo({ ...hub, ...named }))).sha);
+    const commit = isCommit(revision) ? revision : String(
+      (await (kind === "dataset" ? datasetInfo({ ...hub, ...named }) : modelInfo({ ...hub, ...named })))
+        .sha,
+    );
     if (!isCommit(commit)) throw new TypeError(`Cannot use commit ${commit}: expected 40 hexadecimal digits`);
     const folder = file?.includes("/") ? { path: address(file.slice(0, file.lastIndexOf("/"))) } : {};
     const found: ListFileEntry[] = [];
@@ -195,7 +196,9 @@ class Hub {
         if (status !== 404) return undefined;
         if (code === "RevisionNotFound") return `there is no revision ${revision} of ${repo}`;
         if (code === "EntryNotFound") return `${repo} has no such file`;
-        return `there is no ${kind} ${repo}${revision === "main" ? "" : ` or no revision ${revision} of it`}` +
+        return `there is no ${kind} ${repo}${
+          revision === "main" ? "" : ` or no revision ${revision} of it`
+        }` +
           (hasToken ? "" : "; a private one needs HF_TOKEN");
       },
     };

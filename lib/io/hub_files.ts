@@ -61,7 +61,11 @@ export function fileOf({ path, size, oid, lfs }: ListFileEntry, spec: string): H
 export function neededFiles(name: HubName, paths: readonly string[], spec: string): string[] {
   const has = (path: string) => paths.includes(path);
   if (name.kind === "dataset" && !has(name.file!)) {
-    throw missing(spec, `no ${name.file}`, `one of the files of its folder: ${paths.join(", ") || "it has none"}`);
+    throw missing(
+      spec,
+      `no ${name.file}`,
+      `one of the files of its folder: ${paths.join(", ") || "it has none"}`,
+    );
   }
   const gguf = paths.filter(isGguf);
   const named = `${gguf.slice(0, 5).map((path) => `hf:${name.repo}/${path}`).join(", ")}${

@@ -51,8 +51,12 @@ const REVISIONS = ["main", "refs/pr/1", COMMIT];
 
 /** Starts a hub. */
 export async function startHub(options: HubOptions): Promise<TestHub> {
-  const { kind = "model", isLarge = (path) => /\.(safetensors|gguf|bin|parquet)$/.test(path), instead, entry } =
-    options;
+  const {
+    kind = "model",
+    isLarge = (path) => /\.(safetensors|gguf|bin|parquet)$/.test(path),
+    instead,
+    entry,
+  } = options;
   const files = new Map(
     await Promise.all(
       Object.entries(options.files).map(async ([path, content]) => {
@@ -85,8 +89,9 @@ export async function startHub(options: HubOptions): Promise<TestHub> {
     const other = await instead?.(request, "hub");
     if (other) return other;
     const path = decodeURIComponent(new URL(request.url).pathname);
-    const [, repo, revision] = new RegExp(`^/api/${kind}s/([^/]+/[^/]+)/(?:revision|tree)/(.*)$`).exec(path) ??
-      new RegExp(`^${kind === "dataset" ? "/datasets" : ""}/([^/]+/[^/]+)/resolve/(.*)$`).exec(path) ?? [];
+    const [, repo, revision] =
+      new RegExp(`^/api/${kind}s/([^/]+/[^/]+)/(?:revision|tree)/(.*)$`).exec(path) ??
+        new RegExp(`^${kind === "dataset" ? "/datasets" : ""}/([^/]+/[^/]+)/resolve/(.*)$`).exec(path) ?? [];
     if (repo !== REPO) return refuse(404, "RepoNotFound");
     const known = REVISIONS.find((name) => revision === name || revision.startsWith(`${name}/`));
     if (known === undefined) return refuse(404, "RevisionNotFound");
