@@ -17,7 +17,7 @@ import { loadModel, type Model } from "../nn/model.ts";
 import { settleVariants } from "../ops/variants.ts";
 import { readCheckpoint, restoreCheckpoint, saveCheckpoint, storedStart } from "./checkpoint.ts";
 import { meanLoss } from "./evaluate.ts";
-import { reserveMemory } from "./memory.ts";
+import { type MemoryPlan, reserveMemory } from "./memory.ts";
 import { checkRunConfig, type RunConfig, runIdentity, startBatchesOf } from "./run_config.ts";
 import type { RunEvent } from "./run_event.ts";
 import { type StepRecord, Trainer } from "./train.ts";
@@ -67,7 +67,7 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   settleVariants(gpu);
   const { permutation } = config;
   const options = await attachOptions(config);
-  if (!control.model) await reserve(gpu, config, options);
+  if (!control.model) await reserveRun(gpu, config);
   using loaded = control.model
     ? undefined
     : await loadModel(config.model, { gpu, ...(permutation !== undefined && { permutation }) });
@@ -135,12 +135,24 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   yield event({ finished: true });
 }
 
-/** Whether the device has the memory, before the first upload; batches that were made already may be of another size. */
-async function reserve(gpu: Gpu, config: RunConfig, options: AttachOptions): Promise<void> {
-  const folder = await resolveModel(config.model);
+/**
+ * The device bytes that a run takes, asked of the device and given back ({@linkcode reserveMemory}); batches that were made
+ * already may be of another size.
+ *
+ * @param planned `folder`: where the model is, by default what its name stands for; `evaluated`: rows of a batch that the
+ * loss is evaluated on, by default none.
+ * @throws {GpuError} If the device does not have them.
+ */
+export async function reserveRun(
+  gpu: Gpu,
+  config: RunConfig,
+  planned: { folder?: string; evaluated?: number } = {},
+): Promise<MemoryPlan> {
+  const { folder = await resolveModel(config.model), evaluated = 0 } = planned;
   const { batchSize = 8, recompute = false } = config;
   const seqLen = seqLenOf(config, { config: await readModelConfig(folder) });
-  await reserveMemory(gpu, folder, { ...options, batchSize, seqLen, recompute });
+  const training = { ...await attachOptions(config), batchSize, seqLen, recompute, evaluated };
+  return await reserveMemory(gpu, folder, training, config.model);
 }
 
 /** What `attach` is asked for; settings that are not given are those of the starting factors. */
@@ -171,7 +183,12 @@ async function attachOptions(config: RunConfig): Promise<AttachOptions> {
 /** The rows of the file at `path`, cut as `config` says. */
 async function datasetOf(path: string, config: RunConfig, model: Model): Promise<Dataset> {
   const { vocabularySize } = model.config;
-  return await loadDataset(path, model.tokenizer, { seqLen: seqLenOf(config, model), vocabularySize });
+  const { maskPrompt = true } = config;
+  return await loadDataset(path, model.tokenizer, {
+    seqLen: seqLenOf(config, model),
+    vocabularySize,
+    maskPrompt,
+  });
 }
 
 /** Default 128 tokens, or what the model can take. */
@@ -218,6 +235,9 @@ export async function startData(config: RunConfig, model: Model): Promise<Pick<A
     : {};
 }
 
+/** Most rows of a batch that is evaluated. */
+export const EVALUATED_ROWS = 64;
+
 /**
  * The rows of a file as batches for `meanLoss`, cut as a run with these settings cuts them.
  *
@@ -231,7 +251,9 @@ export async function evaluationBatches(
 ): Promise<Batch[]> {
   const dataset = await datasetOf(path, config, model);
   const limit = rows === undefined ? {} : { limit: rows };
-  return [...batchesInOrder(dataset, { batchSize: 64, seqLen: seqLenOf(config, model), ...limit })];
+  return [
+    ...batchesInOrder(dataset, { batchSize: EVALUATED_ROWS, seqLen: seqLenOf(config, model), ...limit }),
+  ];
 }
 
 async function evaluation(config: RunConfig, model: Model): Promise<(() => Promise<number>) | undefined> {

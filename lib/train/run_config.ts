@@ -4,15 +4,17 @@ import type { Schedule } from "../optim/schedule.ts";
 
 /** A training as plain JSON: what `olora train`, a sweep and a notebook's Worker run. */
 export interface RunConfig extends MethodOptions {
-  /** Model: "tiny" or a folder. */
+  /** Model, as `loadModel` takes it. */
   readonly model: string;
   /**
    * Seed of an order of the base's features, which changes nothing but what "first columns" means (`randomPermutations`);
    * what is trained then fits that order alone. Default: as stored.
    */
   readonly permutation?: number;
-  /** Training data, a path in one of the forms of `loadDataset`. */
+  /** Training data in one of the forms of `loadDataset`: a path, or a dataset's file on the hub; also a part of the rows. */
   readonly data: string;
+  /** Whether only completions and the assistant's turns count in the loss, of `evaluation` too. Default true. */
+  readonly maskPrompt?: boolean;
   /** Folder for adapter, metrics.jsonl and checkpoint; without it nothing is written. */
   readonly out?: string;
   /** One of `methodNames`. Default "olora". */
@@ -59,7 +61,7 @@ export interface RunConfig extends MethodOptions {
 
 /** Which held-out rows are scored while training, and when. */
 export interface EvaluationConfig {
-  /** Path of the rows. */
+  /** The rows, as `loadDataset` takes them. */
   readonly data: string;
   /** Updates between evaluations; one is made before the first update and one after the last. */
   readonly every: number;
@@ -71,6 +73,7 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   model: true,
   permutation: true,
   data: true,
+  maskPrompt: true,
   out: true,
   method: true,
   rank: true,
