@@ -38,7 +38,7 @@ export interface Measures {
   readonly tasks?: ItemFiles;
   /** Multiple-choice items that the base knows; what the tuned model gets wrong of them is forgotten. */
   readonly kept?: ItemFiles;
-  /** Whether the spectrum of what was learnt is measured; seconds a run, the base's own decomposition once. */
+  /** Whether the spectrum of what was learnt is measured, but on a quantised base; seconds a run, the base's own decomposition once. */
   readonly spectrum?: boolean;
   /** Batches of `data` whose loss's curvature is measured before the first step; 0 for none. Ten seconds a run or more. */
   readonly sharpness?: number;
@@ -109,7 +109,7 @@ export interface MeasuredRun {
     /** Share of `tasks` answered rightly, of several tasks the mean of theirs. */
     readonly accuracy: number | null;
     readonly forgetting: number | null;
-    /** KL(base ‖ tuned) on general text, nats per token. */
+    /** KL(base ‖ tuned) on general text, nats per token; not measured on a quantised base, which need be none. */
     readonly divergence?: number | null;
     /** Accuracy of the base on the items of `kept`, minus the tuned model's, 0 to 1. */
     readonly tasksLost?: number | null;
@@ -187,8 +187,10 @@ export class Laboratory {
     let since = performance.now();
     gpu.pool.resetPeak();
     const onTrained = async (adapter: Adapter) => {
-      final = await this.#final(loaded);
-      if (this.#measures.spectrum) extra.spectrum = summary(await spectrum(adapter));
+      final = await this.#final(loaded, adapter.model);
+      if (this.#measures.spectrum && adapter.model === model) {
+        extra.spectrum = summary(await spectrum(adapter));
+      }
     };
     const onAttached = async (adapter: Adapter, ms: number) => {
       [trainable, initMs] = [adapter.trainable, ms];
@@ -235,9 +237,9 @@ export class Laboratory {
 
   /** Attaches what `config` asks for and takes it off again, once for each method and rank. */
   async #warmUp(config: RunConfig): Promise<void> {
-    const { method, rank, targets, init } = config;
+    const { method, rank, targets, init, quantize } = config;
     const key = JSON.stringify([method, rank, targets]);
-    if (init !== undefined || this.#warm.has(key)) return;
+    if (init !== undefined || quantize !== undefined || this.#warm.has(key)) return;
     const options = {
       ...(method !== undefined && { method }),
       ...(rank !== undefined && { rank }),
@@ -275,33 +277,28 @@ export class Laboratory {
       }),
       ...(items && { tasks: items }),
       ...(known && {
-        kept: { items: known, base: meanAccuracy(await this.#scores(known, { changes: null })) },
+        kept: { items: known, base: meanAccuracy(await choiceScores(model, known, { changes: null })) },
       }),
     };
   }
 
-  async #final({ validation, test, general, tasks, kept }: Loaded): Promise<MeasuredRun["final"]> {
-    const model = this.#model;
+  async #final(
+    { validation, test, general, tasks, kept }: Loaded,
+    model: Model,
+  ): Promise<MeasuredRun["final"]> {
     const loss = async (batches: readonly Batch[]) => finite((await meanLoss(model, batches)).mean);
     const figures = { validation: await loss(validation), test: test ? await loss(test) : null };
-    const scores = tasks && await this.#scores(tasks);
+    const scores = tasks && await choiceScores(model, tasks);
     return {
       ...figures,
       accuracy: scores ? meanAccuracy(scores) : null,
       forgetting: general ? finite((await meanLoss(model, general.batches)).mean - general.base) : null,
-      ...(general && { divergence: finite((await meanDivergence(model, general.batches)).mean) }),
-      ...(kept && { tasksLost: kept.base - meanAccuracy(await this.#scores(kept.items)) }),
+      ...(general && model === this.#model && {
+        divergence: finite((await meanDivergence(model, general.batches)).mean),
+      }),
+      ...(kept && { tasksLost: kept.base - meanAccuracy(await choiceScores(model, kept.items)) }),
       ...(scores && !scores.has("") && { tasks: Object.fromEntries(scores) }),
     };
-  }
-
-  async #scores(items: Items, options: EvaluateOptions = {}): Promise<ReadonlyMap<string, TaskScore>> {
-    const scores = new Map<string, TaskScore>();
-    for (const [task, all] of items) {
-      const { accuracy, perCharacter, items } = await multipleChoice(this.#model, all, options);
-      scores.set(task, { accuracy, perCharacter, items });
-    }
-    return scores;
   }
 
   async #sharpness(adapter: Adapter, config: RunConfig): Promise<SharpnessSummary> {
@@ -325,6 +322,19 @@ function summary(layers: readonly LayerSpectrum[]): SpectrumSummary {
       bottom: mean(({ overlap }) => overlap!.left.bottom),
     },
   };
+}
+
+async function choiceScores(
+  model: Model,
+  tasks: Items,
+  options: EvaluateOptions = {},
+): Promise<ReadonlyMap<string, TaskScore>> {
+  const scores = new Map<string, TaskScore>();
+  for (const [task, all] of tasks) {
+    const { accuracy, perCharacter, items } = await multipleChoice(model, all, options);
+    scores.set(task, { accuracy, perCharacter, items });
+  }
+  return scores;
 }
 
 function meanAccuracy(scores: ReadonlyMap<string, TaskScore>): number {

@@ -66,7 +66,7 @@ export async function* memoryNeeds(
       const isFolderOnHub = isHubName(model) && parseHubName(model).file === undefined;
       const known = isFolderOnHub ? once(`config ${model}`, () => fetchConfig(model, options)) : undefined;
       const folder = (await known)?.replace(/[/\\][^/\\]*$/, "") ?? await once(model, () => find(model));
-      const plan = await reserveRun(gpu, run, { folder, evaluated });
+      const plan = await reserveRun(gpu, run, { folder, evaluated, keepsModel: true });
       await once(model, () => find(model));
       yield { runs: alike, plan };
     } catch (error) {

@@ -1,7 +1,9 @@
 import { attach, type AttachOptions } from "../adapters/attach.ts";
 import { findMethod } from "../adapters/methods.ts";
+import { startsInBase } from "../adapters/quantized.ts";
 import type { DType } from "../core/dtype.ts";
 import { GpuError } from "../core/errors.ts";
+import type { QuantizedDType } from "../core/quantize.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { countingDevice } from "../gpu/counting_device.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -9,7 +11,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { readJson } from "../io/json_file.ts";
 import { type DecoderConfig, readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
-import { checkTensors, expectedTensors } from "../io/weights.ts";
+import { checkTensors, expectedTensors, linearModules } from "../io/weights.ts";
 import { Model } from "../nn/model.ts";
 import { meanLoss } from "./evaluate.ts";
 import { Trainer } from "./train.ts";
@@ -36,6 +38,10 @@ export interface PlannedTraining extends AttachOptions {
   readonly recompute?: boolean;
   /** Texts of a batch on which the loss is evaluated. Default 0: none is. */
   readonly evaluated?: number;
+  /** As in a `RunConfig`. */
+  readonly quantize?: QuantizedDType;
+  /** Whether the model that is quantised stays. Default false. */
+  readonly keepsModel?: boolean;
 }
 
 /**
@@ -47,23 +53,69 @@ export interface PlannedTraining extends AttachOptions {
  * @throws {RangeError} If the model or the adapter cannot be made.
  */
 export async function planMemory(folder: string, training: PlannedTraining): Promise<MemoryPlan> {
-  const { batchSize, seqLen, recompute = false, evaluated = 0, ...options } = training;
-  using gpu = countingDevice();
+  const { quantize, keepsModel = false, ...plain } = training;
   const config = await readModelConfig(folder);
   const stored = await storedTypes(folder, config);
+  if (quantize === undefined) return await planTraining(config, stored, plain);
+  const linear = linearModules(config);
+  const packed = (name: string) => linear.has(name.replace(/\.weight$/, "")) ? quantize : stored(name);
+  const { method = "olora", rank, alpha, targets, dropout, batchSize, seqLen, recompute, evaluated } = plain;
+  const isResidual = plain.init === undefined && startsInBase(method);
+  const own = { rank, alpha, targets, dropout, batchSize, seqLen, recompute, evaluated };
+  const trained = await planTraining(
+    config,
+    packed,
+    isResidual ? { ...defined(own), method: "lora" } : plain,
+  );
+  using gpu = countingDevice();
+  using model = emptyModel(gpu, config, stored);
+  const whole = gpu.liveBytes;
+  const first = { ...plain, method: method === "loftq" ? "lora" : method };
+  using _start = isResidual ? await attach(model, withBatches(first)) : undefined;
+  const quantizing = gpu.pool.peakBytes + trained.weights;
+  const kept = keepsModel ? whole : 0;
+  const [weights, { adapter }] = [trained.weights + kept, trained];
+  const total = Math.max(quantizing, trained.total + kept);
+  return { weights, adapter, update: total - weights - adapter, total };
+}
+
+function defined<Settings extends object>(
+  settings: Settings,
+): { [Name in keyof Settings]: NonNullable<Settings[Name]> } {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** A model of the right sizes. */
+function emptyModel(gpu: Gpu, config: DecoderConfig, stored: (name: string) => DType): Model {
   const tensors = new Map<string, Tensor>();
   for (const [name, shape] of expectedTensors(config)) {
-    const dtype = shape.length === 1 ? "f32" : stored(name);
-    tensors.set(name, gpu.tensor(shape, dtype));
+    tensors.set(name, gpu.tensor(shape, shape.length === 1 ? "f32" : stored(name)));
   }
-  using model = new Model(gpu, { name: folder, folder }, config, undefined, tensors);
-  const weights = gpu.liveBytes;
-  const [batch] = sameBatch(batchSize, seqLen);
+  return new Model(gpu, { name: "planned", folder: "planned" }, config, undefined, tensors);
+}
+
+/** What `attach` is asked for, with a batch where the method's start looks at some. */
+function withBatches(training: PlannedTraining): AttachOptions {
+  const { batchSize, seqLen, recompute: _, evaluated: __, ...options } = training;
   const looks = findMethod(options.method ?? "olora").batches && !options.init;
+  const [batch] = sameBatch(batchSize, seqLen);
+  return { ...options, ...(looks && { batches: [batch] }) };
+}
+
+async function planTraining(
+  config: DecoderConfig,
+  stored: (name: string) => DType,
+  training: PlannedTraining,
+): Promise<MemoryPlan> {
+  const { batchSize, seqLen, recompute = false, evaluated = 0 } = training;
+  using gpu = countingDevice();
+  using model = emptyModel(gpu, config, stored);
+  const weights = gpu.liveBytes;
+  const options = withBatches(training);
   gpu.pool.resetPeak();
-  using adapter = await attach(model, { ...options, ...(looks && { batches: [batch] }) });
+  using adapter = await attach(model, options);
   const attached = gpu.liveBytes;
-  const start = looks ? gpu.pool.peakBytes : 0;
+  const start = options.batches ? gpu.pool.peakBytes : 0;
   gpu.pool.resetPeak();
   const steps = Number.MAX_SAFE_INTEGER;
   using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps, recompute });
