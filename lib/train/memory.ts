@@ -56,13 +56,13 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   const { quantize, keepsModel = false, ...plain } = training;
   const config = await readModelConfig(folder);
   const stored = await storedTypes(folder, config);
-  if (quantize === undefined) return await planTraining(config, stored, plain);
+  if (quantize === undefined) return (await planTraining(config, stored, plain)).plan;
   const linear = linearModules(config);
   const packed = (name: string) => linear.has(name.replace(/\.weight$/, "")) ? quantize : stored(name);
   const { method = "olora", rank, alpha, targets, dropout, batchSize, seqLen, recompute, evaluated } = plain;
   const isResidual = plain.init === undefined && startsInBase(method);
   const own = { rank, alpha, targets, dropout, batchSize, seqLen, recompute, evaluated };
-  const trained = await planTraining(
+  const { plan: trained, attaching } = await planTraining(
     config,
     packed,
     isResidual ? { ...defined(own), method: "lora" } : plain,
@@ -72,7 +72,7 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   const whole = gpu.liveBytes;
   const first = { ...plain, method: method === "loftq" ? "lora" : method };
   using _start = isResidual ? await attach(model, withBatches(first)) : undefined;
-  const quantizing = gpu.pool.peakBytes + trained.weights;
+  const quantizing = gpu.pool.peakBytes + attaching;
   const kept = keepsModel ? whole : 0;
   const [weights, { adapter }] = [trained.weights + kept, trained];
   const total = Math.max(quantizing, trained.total + kept);
@@ -102,11 +102,12 @@ function withBatches(training: PlannedTraining): AttachOptions {
   return { ...options, ...(looks && { batches: [batch] }) };
 }
 
+/** The plan, and the most that it takes until the adapter is attached. */
 async function planTraining(
   config: DecoderConfig,
   stored: (name: string) => DType,
   training: PlannedTraining,
-): Promise<MemoryPlan> {
+): Promise<{ plan: MemoryPlan; attaching: number }> {
   const { batchSize, seqLen, recompute = false, evaluated = 0 } = training;
   using gpu = countingDevice();
   using model = emptyModel(gpu, config, stored);
@@ -114,15 +115,16 @@ async function planTraining(
   const options = withBatches(training);
   gpu.pool.resetPeak();
   using adapter = await attach(model, options);
-  const attached = gpu.liveBytes;
-  const start = options.batches ? gpu.pool.peakBytes : 0;
+  const [attached, attaching] = [gpu.liveBytes, gpu.pool.peakBytes];
+  const start = options.batches ? attaching : 0;
   gpu.pool.resetPeak();
   const steps = Number.MAX_SAFE_INTEGER;
   using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps, recompute });
   for await (const _ of trainer.run({ until: 1 }));
   if (evaluated) await meanLoss(model, [sameBatch(evaluated, seqLen).next().value!]);
   const total = Math.max(start, gpu.pool.peakBytes);
-  return { weights, adapter: attached - weights, update: total - attached, total };
+  const plan = { weights, adapter: attached - weights, update: total - attached, total };
+  return { plan, attaching };
 }
 
 /** The type of each tensor as it is stored, or, without weights, as the model's config.json says. */
