@@ -9,6 +9,7 @@ import { planMemory } from "../../lib/train/memory.ts";
 import { evaluationBatches, trainRun } from "../../lib/train/run.ts";
 import { checkRunConfig, type RunConfig } from "../../lib/train/run_config.ts";
 import type { RunEvent } from "../../lib/train/run_event.ts";
+import { run } from "../cli/command_line.ts";
 import { testDevice } from "../helpers/device.ts";
 
 const DATA = decodeURIComponent(new URL("../../data/tiny/facts/train.jsonl", import.meta.url).pathname);
@@ -164,4 +165,13 @@ Deno.test("trainRun() refuses to quantise a base that lies on a grid already", a
   using quantized = await quantizeModel(model, "nf4");
   const run = trainRun({ ...CONFIG, method: "lora" }, { gpu, model: quantized, stopped: () => false });
   await assertRejects(() => Array.fromAsync(run), TypeError, "got nf4, expected f32, f16 or bf16");
+});
+
+Deno.test("olora train refuses a format that it does not know, in one line", async () => {
+  const { code, stderr } = await run(
+    ...["train", "--model", "tiny", "--data", DATA, "--out", "out/none", "--quantize", "nf3"],
+  );
+  assertEquals([code, stderr.split("\n").filter((line) => line.startsWith("error: "))], [1, [
+    'error: Cannot train with quantize "nf3": expected one of nf4, int8, q8_0, q4_0',
+  ]]);
 });
