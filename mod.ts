@@ -108,11 +108,13 @@ export {
 export { literalResidual } from "./lib/experiments/residual.ts";
 export { type Sharpness, sharpness, type SharpnessOptions } from "./lib/experiments/sharpness.ts";
 export {
+  type ItemFiles,
   Laboratory,
   type MeasuredRun,
   type Measures,
   type SharpnessSummary,
   type SpectrumSummary,
+  type TaskScore,
 } from "./lib/experiments/measure.ts";
 export type { Part } from "./lib/experiments/parts.ts";
 export { expand, sweep } from "./lib/experiments/sweep.ts";

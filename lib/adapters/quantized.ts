@@ -18,6 +18,8 @@ export interface QuantizedOptions
   dtype: QuantizedDType;
   /** Any method of `attach`, or "loftq". */
   method?: string;
+  /** The base's `source.name`; default what it is. */
+  name?: string;
   /** loftq: rounds T of quantising and decomposing, default 1; pissa: its own. */
   iterations?: number;
 }
@@ -28,6 +30,11 @@ export interface QuantizedAdapter {
   readonly model: Model;
   /** What is trained, attached to it. */
   readonly adapter: Adapter;
+}
+
+/** Whether `attachQuantized` takes what the method starts with out of the base before that is quantised. */
+export function startsInBase(method: string): boolean {
+  return method === "loftq" || (method !== "full" && !findMethod(method).startsAtZero);
 }
 
 /**
@@ -51,15 +58,15 @@ export interface QuantizedAdapter {
  * @throws {TypeError} If the model is quantised already.
  */
 export async function attachQuantized(model: Model, options: QuantizedOptions): Promise<QuantizedAdapter> {
-  const { dtype, method = "olora", iterations, ...settings } = options;
+  const { dtype, method = "olora", iterations, name, ...settings } = options;
   const isLoftq = method === "loftq";
   const rounds = iterations ?? 1;
   if (isLoftq && !(Number.isSafeInteger(rounds) && rounds >= 1)) {
     throw new RangeError(`Cannot start loftq with iterations ${iterations}: expected a whole number >= 1`);
   }
   const own = { ...settings, method, ...(iterations !== undefined && { iterations }) };
-  if (!isLoftq && (method === "full" || findMethod(method).startsAtZero)) {
-    const quantized = await quantizeModel(model, dtype);
+  if (!startsInBase(method)) {
+    const quantized = await quantizeModel(model, dtype, { name });
     return await attached(quantized, own);
   }
   const before = model.changes;
@@ -75,8 +82,8 @@ export async function attachQuantized(model: Model, options: QuantizedOptions): 
       instead.set(module, made.rest);
     }
     const { rank, alpha, dropout, seed, rankPattern, alphaPattern } = start.config;
-    const name = `${model.source.name} less the start of ${method}, in ${dtype}`;
-    return await attached(await quantizeModel(model, dtype, { instead, name }), {
+    const made = name ?? `${model.source.name} less the start of ${method}, in ${dtype}`;
+    return await attached(await quantizeModel(model, dtype, { instead, name: made }), {
       ...{ method: "lora", rank, alpha, dropout, seed, init: factors, targets: [...factors.keys()] },
       ...(rankPattern && { rankPattern }),
       ...(alphaPattern && { alphaPattern }),

@@ -1,6 +1,7 @@
 import { type ProgressReporter, terminalProgress } from "../display/progress.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { openDevice } from "../gpu/device.ts";
+import { resolveData } from "../io/data_file.ts";
 import type { FetchOptions } from "../io/hub.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import type { Arguments, Option } from "./args.ts";
@@ -67,10 +68,24 @@ export const MODEL_HELP =
   "tiny, tiny:2, tiny:3, a Hugging Face folder, a .gguf file, or hf:org/name[/file.gguf][@revision]";
 
 /** The folder or GGUF file that a model's specification stands for; a download shows on stderr how far it is. */
-export async function findModel(spec: string, options: FetchOptions = {}): Promise<string> {
+export function findModel(spec: string, options: FetchOptions = {}): Promise<string> {
+  return find(resolveModel, spec, options);
+}
+
+/** The path of the file that a specification of data stands for; a download shows on stderr how far it is. */
+export async function findData(spec: string): Promise<string> {
+  const path = await find(resolveData, spec, {});
+  await Deno.stat(path).catch((cause) => {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new Deno.errors.NotFound(`Cannot read ${path}: there is no such file or folder`, { cause });
+  });
+  return path;
+}
+
+async function find(resolve: typeof resolveModel, spec: string, options: FetchOptions): Promise<string> {
   const bar = progressBar();
   try {
-    return await resolveModel(spec, {
+    return await resolve(spec, {
       onDownload: ({ file, ...state }) => bar.update({ ...state, label: file, unit: "byte" }),
       onNote: makeOutput(true).note,
       ...options,
@@ -81,19 +96,13 @@ export async function findModel(spec: string, options: FetchOptions = {}): Promi
 }
 
 /**
- * Checks that files and the model are there, before a device is opened; a model on the hub is fetched.
+ * Checks that files and the model are there, before a device is opened; what is on the hub is fetched.
  *
- * @param files Paths; undefined ones are left out.
+ * @param files Data, as commands take them, or folders; undefined ones are left out.
  */
 export async function checkInputs(model: string, ...files: (string | undefined)[]): Promise<void> {
   await findModel(model);
-  for (const file of files) {
-    if (file === undefined) continue;
-    await Deno.stat(file).catch((cause) => {
-      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-      throw new Deno.errors.NotFound(`Cannot read ${file}: there is no such file or folder`, { cause });
-    });
-  }
+  for (const file of files) if (file !== undefined) await findData(file);
 }
 
 /** A progress bar on stderr: one line that changes in a terminal, now and then a line elsewhere. */

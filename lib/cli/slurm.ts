@@ -38,7 +38,8 @@ export async function sweepOnSlurm(
     throw new RangeError(`Cannot use --pack ${pack}: expected a whole number >= 1`);
   }
   for (const model of new Set(runs.map((run) => run.model))) {
-    await checkInputs(model, ...measureFiles(config.measures), ...runs.map(({ data }) => data));
+    const measured = measureFiles(config.measures).map(({ file }) => file);
+    await checkInputs(model, ...measured, ...new Set(runs.map(({ data }) => data)));
   }
   const parts = Math.ceil(runs.length / pack);
   const identities = await identify(runs, config.measures);
@@ -48,7 +49,7 @@ export async function sweepOnSlurm(
   const queue = new Slurm({
     name,
     parts,
-    command: taskCommand(path),
+    command: taskCommand(path, args),
     work: config.work,
     ...(partition !== undefined && { partition }),
     ...(gres !== undefined && { gres }),
@@ -82,10 +83,21 @@ export async function sweepOnSlurm(
 }
 
 /** The words that start a task of a sweep with this very Deno, this very kit and the permissions of `deno task olora`. */
-function taskCommand(path: string): string[] {
+function taskCommand(path: string, args: Arguments): string[] {
   const env =
     "XDG_RUNTIME_DIR,OLORA_ADAPTER,HF_HOME,HF_HUB_CACHE,HF_HUB_OFFLINE,HF_ENDPOINT,HF_TOKEN,HOME,USERPROFILE,XDG_CACHE_HOME";
-  const permissions = ["--allow-read", "--allow-write", "--allow-net", `--allow-env=${env}`];
+  const permissions = [
+    "--allow-read",
+    "--allow-write",
+    "--allow-net",
+    "--allow-sys=systemMemoryInfo",
+    `--allow-env=${env}`,
+  ];
   const main = import.meta.resolve("./main.ts");
-  return [Deno.execPath(), "run", "--no-prompt", ...permissions, main, "sweep", path];
+  const [model, limit] = [args.text("model"), args.number("limit")];
+  const given = [
+    ...(model === undefined ? [] : ["--model", model]),
+    ...(limit === undefined ? [] : ["--limit", String(limit)]),
+  ];
+  return [Deno.execPath(), "run", "--no-prompt", ...permissions, main, "sweep", path, ...given];
 }

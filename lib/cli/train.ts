@@ -1,5 +1,6 @@
 import { methodNames } from "../adapters/methods.ts";
 import type { MethodOptions } from "../adapters/options.ts";
+import type { QuantizedDType } from "../core/quantize.ts";
 import type { Schedule } from "../optim/schedule.ts";
 import { readCheckpoint } from "../train/checkpoint.ts";
 import { trainRun } from "../train/run.ts";
@@ -22,7 +23,11 @@ export const train: Command = {
   usage: "--model M --data D --out DIR [options]",
   options: {
     model: { type: "text", value: "M", help: MODEL_HELP },
-    data: { type: "text", value: "D", help: ".jsonl, .txt or .json (see the README)" },
+    data: {
+      type: "text",
+      value: "D",
+      help: ".jsonl, .json, .parquet or .txt, also on the hub (see the README)",
+    },
     out: { type: "text", value: "DIR", help: "folder for what is made" },
     method: { type: "text", value: "NAME", help: `${methodNames.join(", ")} (default olora)` },
     rank: { type: "number", value: "R", help: "rank (default 8)" },
@@ -87,6 +92,14 @@ export const train: Command = {
       value: "K",
       help: "lora2: rank of its singular vectors' products (default 8)",
     },
+    quantize: {
+      type: "text",
+      value: "T",
+      help:
+        "nf4, int8, q8_0 or q4_0: the base's linear layers, after loading; less the start of olora, pissa, milora, " +
+        "lora-ga or loftq, and then the base is written to DIR/base, which its adapter belongs to",
+    },
+    "no-mask-prompt": { type: "flag", help: "prompts count in the loss as completions do" },
     dropout: { type: "number", value: "P", help: "dropout of the branch's input (default 0)" },
     init: { type: "text", value: "DIR", help: "start factors, a PEFT adapter folder" },
     steps: { type: "number", value: "N", help: "updates (default 200; batches already made: all of them)" },
@@ -218,6 +231,8 @@ function runConfig(args: Arguments): RunConfig & { out: string } {
     maskInterval: args.number("mask-interval"),
     orthogonality: args.number("orthogonality"),
     innerRank: args.number("inner-rank"),
+    quantize: args.text("quantize") as QuantizedDType | undefined,
+    maskPrompt: args.flag("no-mask-prompt") ? false : undefined,
     dropout: args.number("dropout"),
     init: args.text("init"),
     steps: args.number("steps"),

@@ -1,5 +1,7 @@
+import { dataFileName, type DataRows, parseRows, resolveData } from "../io/data_file.ts";
 import { type JsonObject, parseJson } from "../io/json_file.ts";
 import { parseJsonl } from "../io/jsonl.ts";
+import { readParquet } from "../io/parquet.ts";
 import type { Tokenizer } from "../io/tokenizer.ts";
 import { encodeLong, encodeSpans, type TokenRow } from "./encode.ts";
 import { exampleOf, rowForm } from "./forms.ts";
@@ -32,9 +34,11 @@ export interface Dataset {
 }
 
 /**
- * Loads training or evaluation data: `.jsonl` rows (or a `.json` list of them) of one form ({@linkcode rowForm}),
- * a `.txt` file, or `.json` `{"batches": [[[ids]]]}`.
+ * Loads training or evaluation data: `.jsonl` rows (or a `.json` list or `.parquet` file of them) of one form
+ * ({@linkcode rowForm}), a `.txt` file, or `.json` `{"batches": [[[ids]]]}`.
  *
+ * @param path A path or `hf:datasets/org/name/file@revision`, at the end `[from:to]` for a part of the rows, of `.txt` of
+ * the lines, of batches of these.
  * @param tokenizer Needed for everything but `batches`.
  * @throws {Deno.errors.NotFound} If there is no such file.
  * @throws {SyntaxError} If the file is malformed; the message names the line.
@@ -45,30 +49,42 @@ export async function loadDataset(
   tokenizer?: Tokenizer,
   options: DatasetOptions = {},
 ): Promise<Dataset> {
-  return parseDataset(await Deno.readTextFile(path), path, tokenizer, options);
+  const found = await resolveData(path);
+  if (!found.endsWith(".parquet")) {
+    return parseDataset(await Deno.readTextFile(found), path, tokenizer, options);
+  }
+  if (!tokenizer) throw needsTokenizer(path);
+  const rows = (await readParquet(found)).map((value, i) => ({ line: i + 1, value }));
+  return encodeRows(rows, { ...parseRows(path), unit: "row" }, tokenizer, options);
 }
 
-/** {@linkcode loadDataset} on the file's text; its name decides by its ending how the text is read. */
+/** {@linkcode loadDataset} on the file's text; its name decides by its ending, and `[from:to]`, what is read. */
 export function parseDataset(
   text: string,
   name: string,
   tokenizer?: Tokenizer,
   options: DatasetOptions = {},
 ): Dataset {
-  const json = name.endsWith(".json") ? parseJson(text, name) : undefined;
+  const { file, from, to } = parseRows(name);
+  const title = dataFileName(name);
+  const json = title.endsWith(".json") ? parseJson(text, file) : undefined;
   if (json !== undefined && !Array.isArray(json)) {
-    return batchesOf(json, name, options.vocabularySize ?? tokenizer?.vocabularySize ?? Infinity);
+    const vocabularySize = options.vocabularySize ?? tokenizer?.vocabularySize ?? Infinity;
+    return batchesOf(json, { file, from, to }, vocabularySize);
   }
-  if (!tokenizer) throw new TypeError(`Cannot read ${name}: its text needs a tokenizer`);
-  if (name.endsWith(".txt")) {
-    const ids = encodeLong(tokenizer, text);
+  if (!tokenizer) throw needsTokenizer(file);
+  if (title.endsWith(".txt")) {
+    const part = text.split("\n").slice(from, to).join("\n");
+    const ids = encodeLong(tokenizer, part);
     return keep("text", [{ ids, mask: ids.map((_, i) => i > 0) }], Infinity);
   }
-  if (!json && !name.endsWith(".jsonl")) {
-    throw new RangeError(`Cannot read ${name}: found an unknown ending, expected .jsonl, .json or .txt`);
+  if (!json && !title.endsWith(".jsonl")) {
+    throw new RangeError(
+      `Cannot read ${file}: found an unknown ending, expected .jsonl, .json, .parquet or .txt`,
+    );
   }
-  const rows = json ? json.map((value, i) => ({ line: i + 1, value })) : parseJsonl(text, name);
-  return encodeRows(rows, `${name} ${json ? "row" : "line"}`, tokenizer, options);
+  const rows = json ? json.map((value, i) => ({ line: i + 1, value })) : parseJsonl(text, file);
+  return encodeRows(rows, { file, from, to, unit: json ? "row" : "line" }, tokenizer, options);
 }
 
 /**
@@ -82,14 +98,19 @@ export function parseIds(text: string, name: string, vocabularySize = Infinity):
   return json.map((ids, i) => idRow(ids, `${name} row ${i + 1}`, vocabularySize));
 }
 
+function needsTokenizer(name: string): TypeError {
+  return new TypeError(`Cannot read ${name}: its text needs a tokenizer`);
+}
+
 function encodeRows(
-  rows: readonly { line: number; value: unknown }[],
-  name: string,
+  all: readonly { line: number; value: unknown }[],
+  { file, from, to, unit }: DataRows & { unit: "row" | "line" },
   tokenizer: Tokenizer,
   options: DatasetOptions,
 ): Dataset {
   const { seqLen = Infinity, maskPrompt = true, addEnd = true } = options;
-  if (rows.length === 0) throw new RangeError(`Cannot read ${name.replace(/ \w+$/, "")}: found no rows`);
+  const rows = partOf(all, { file, from, to });
+  const name = `${file} ${unit}`;
   const form = isObject(rows[0].value) ? rowForm(rows[0].value) : undefined;
   const encoded = rows.map(({ line, value }) => {
     if (form === undefined || !isObject(value) || rowForm(value) !== form) {
@@ -113,6 +134,13 @@ function encodeRows(
   return form === "text" ? keep("text", encoded, Infinity) : keep("rows", encoded, seqLen + 1);
 }
 
+/** The rows that are meant. */
+function partOf<Row>(all: readonly Row[], { file, from, to }: DataRows): readonly Row[] {
+  if (all.length === 0) throw new RangeError(`Cannot read ${file}: found no rows`);
+  if (from < all.length) return all.slice(from, to);
+  throw new RangeError(`Cannot read ${file} from row ${from} on: found ${all.length} rows`);
+}
+
 function keep(kind: "rows" | "text", rows: readonly TokenRow[], limit: number): Dataset {
   const cut = rows.map(({ ids, mask }) => ({ ids: ids.slice(0, limit), mask: mask.slice(0, limit) }));
   const kept = cut.filter(({ mask }) => mask.includes(true));
@@ -124,14 +152,15 @@ function keep(kind: "rows" | "text", rows: readonly TokenRow[], limit: number): 
   };
 }
 
-function batchesOf(json: unknown, name: string, vocabularySize: number): Dataset {
+function batchesOf(json: unknown, part: DataRows, vocabularySize: number): Dataset {
+  const name = part.file;
   const { batches } = (json ?? {}) as Record<string, unknown>;
   const isBatch = (batch: unknown) => Array.isArray(batch) && batch.length > 0;
   if (!Array.isArray(batches) || batches.length === 0 || !batches.every(isBatch)) {
     throw new SyntaxError(`Cannot read ${name}: expected {"batches": [[[ids], …], …]} or a list of rows`);
   }
-  const groups = batches.map((batch: unknown[], i) =>
-    batch.map((ids, j) => idRow(ids, `${name} batch ${i + 1} row ${j + 1}`, vocabularySize))
+  const groups = partOf(batches, part).map((batch: unknown[], i) =>
+    batch.map((ids, j) => idRow(ids, `${name} batch ${part.from + i + 1} row ${j + 1}`, vocabularySize))
   );
   return { kind: "batches", groups, truncated: 0, skipped: 0 };
 }

@@ -1,4 +1,5 @@
 import { Rng } from "../core/rng.ts";
+import { dataFileName, parseRows, resolveData } from "../io/data_file.ts";
 import type { JsonObject } from "../io/json_file.ts";
 import { parseJsonl } from "../io/jsonl.ts";
 import { readParquet } from "../io/parquet.ts";
@@ -42,7 +43,8 @@ interface PlacedRow {
 
 /**
  * Loads multiple-choice items from JSON lines or from a parquet file (by its ending), in the forms of
- * {@linkcode parseMultipleChoice} or of a task of lm-evaluation-harness.
+ * {@linkcode parseMultipleChoice} or of a task of lm-evaluation-harness. The file may be on the hub, and a part of its rows,
+ * as {@linkcode loadDataset} takes them.
  *
  * A token that reaches over the border of context and choice counts ({@linkcode encodeSpans}); the harness counts from as many
  * tokens on as the context has by itself, which is the same where a space begins a token.
@@ -105,9 +107,12 @@ async function loadQuestions(path: string, { task, shots = 0, shotsFrom = path }
   return { questions, pool };
 }
 
-async function readRows(path: string): Promise<PlacedRow[]> {
-  if (!path.endsWith(".parquet")) return placed(await Deno.readTextFile(path), path);
-  return (await readParquet(path)).map((value, i) => ({ where: `${path} row ${i + 1}`, value }));
+async function readRows(spec: string): Promise<PlacedRow[]> {
+  const [{ file, from, to }, path] = [parseRows(spec), await resolveData(spec)];
+  const rows = path.endsWith(".parquet")
+    ? (await readParquet(path)).map((value, i) => ({ where: `${file} row ${i + 1}`, value }))
+    : placed(await Deno.readTextFile(path), file);
+  return rows.slice(from, to);
 }
 
 function placed(text: string, name: string): PlacedRow[] {
@@ -158,7 +163,7 @@ function itemsOf(
   tokenizer: Pick<Tokenizer, "encode">,
   options: MultipleChoiceOptions,
 ): MultipleChoiceItem[] {
-  const fileName = name.replace(/^.*[/\\]/, "").replace(/\.(jsonl|parquet)$/, "");
+  const fileName = dataFileName(name).replace(/\.(jsonl|parquet)$/, "");
   return withShots(questions, pool, name, options).map((question) => ({
     task: question.task ?? fileName,
     answer: question.answer,

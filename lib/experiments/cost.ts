@@ -34,6 +34,6 @@ export function describeCost(left: readonly SweepRun[], rows: readonly MeasuredR
   return `runs to make: ${left.length}${runs ? `; ${cost}` : left.length ? "; cost not known yet" : ""}`;
 }
 
-function kind({ method, model, batchSize, seqLen, accumulate }: SweepRun): string {
-  return JSON.stringify([method, model, batchSize, seqLen, accumulate]);
+function kind({ method, model, quantize, batchSize, seqLen, accumulate }: SweepRun): string {
+  return JSON.stringify([method, model, quantize, batchSize, seqLen, accumulate]);
 }

@@ -1,3 +1,5 @@
+import { parseRows, resolveData } from "../io/data_file.ts";
+import { startDigest } from "../io/digest.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { runIdentity } from "../train/run_config.ts";
@@ -53,17 +55,32 @@ export async function identify(
   runs: readonly MeasuredRun["config"][],
   measures: Measures,
 ): Promise<RunIdentities> {
-  const contents = new Map<string, Promise<string>>();
-  const content = (path: string) => {
-    if (!contents.has(path)) contents.set(path, Deno.readFile(path).then(sha256, ifMissing));
+  const contents = new Map<string, string>();
+  const content = async (path: string) => {
+    if (!contents.has(path)) contents.set(path, await digestOf(path).catch(ifMissing));
     return contents.get(path)!;
   };
-  return new RunIdentities(
-    await Promise.all(runs.map(async (run) => {
-      const files = await filesOf(run, measures);
-      return [runIdentity(withoutPaths(run)), ...await Promise.all(files.map(content))].join("\n");
-    })),
-  );
+  const data = async (spec: string) => {
+    const { file } = parseRows(spec);
+    if (!contents.has(file)) contents.set(file, await digestOf(await resolveData(file)).catch(ifMissing));
+    return `${contents.get(file)}${spec.slice(file.length)}`;
+  };
+  const models = new Map<string, readonly string[]>();
+  const keys: string[] = [];
+  for (const run of runs) {
+    if (!models.has(run.model)) models.set(run.model, await modelFiles(run.model));
+    const parts = [
+      runIdentity(withoutPaths(run)),
+      await data(run.data),
+      await data(run.evaluation?.data ?? run.data),
+    ];
+    for (const { file, task } of measureFiles(measures)) {
+      parts.push(task === undefined ? await data(file) : `${task} ${await data(file)}`);
+    }
+    for (const file of [...models.get(run.model)!, ...startFiles(run)]) parts.push(await content(file));
+    keys.push(parts.join("\n"));
+  }
+  return new RunIdentities(keys);
 }
 
 /** The settings of a run with the paths taken out, whose contents stand for them. */
@@ -72,17 +89,28 @@ function withoutPaths(run: MeasuredRun["config"]): MeasuredRun["config"] {
   return { ...rest, model: "", data: "", ...(evaluation && { evaluation: { ...evaluation, data: "" } }) };
 }
 
-/** All files that a run reads: what it trains and is measured on, the model's, and the starting factors. */
-async function filesOf(run: MeasuredRun["config"], measures: Measures): Promise<string[]> {
-  const folder = await resolveModel(run.model);
+async function modelFiles(model: string): Promise<string[]> {
+  const folder = await resolveModel(model);
   using weights = await openModelTensors(folder);
-  const init = ["adapter_config.json", "adapter_model.safetensors"].map((name) => `${run.init}/${name}`);
-  return [
-    ...[run.data, run.evaluation?.data ?? run.data],
-    ...measureFiles(measures),
-    ...[`${folder}/config.json`, ...weights.paths, `${folder}/tokenizer.json`],
-    ...(run.init === undefined ? [] : init),
-  ];
+  return [`${folder}/config.json`, ...weights.paths, `${folder}/tokenizer.json`];
+}
+
+function startFiles({ init }: MeasuredRun["config"]): string[] {
+  return init === undefined
+    ? []
+    : ["adapter_config.json", "adapter_model.safetensors"].map((name) => `${init}/${name}`);
+}
+
+/** The sha256 of a file, which may be larger than memory. */
+async function digestOf(path: string): Promise<string> {
+  using file = await Deno.open(path);
+  const { size } = await file.stat();
+  const digest = await startDigest("sha256", size);
+  const block = new Uint8Array(1 << 20);
+  for (let count = await file.read(block); count !== null; count = await file.read(block)) {
+    digest.update(block.subarray(0, count));
+  }
+  return digest.hex();
 }
 
 function ifMissing(error: unknown): string {
@@ -90,8 +118,7 @@ function ifMissing(error: unknown): string {
   throw error;
 }
 
-async function sha256(data: string | Uint8Array<ArrayBuffer>): Promise<string> {
-  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+async function sha256(text: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
   return [...digest].map((b) => b.toString(16).padStart(2, "0")).join("");
 }

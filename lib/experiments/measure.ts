@@ -2,18 +2,31 @@ import type { Adapter } from "../adapters/adapter.ts";
 import { attach } from "../adapters/attach.ts";
 import { type LayerSpectrum, spectrum } from "../adapters/spectrum.ts";
 import type { Batch } from "../datasets/batches.ts";
+import type { HarnessTask } from "../datasets/harness_tasks.ts";
 import { loadMultipleChoice, type MultipleChoiceItem } from "../datasets/multiple_choice.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { VERSION } from "../core/version.ts";
 import type { Model } from "../nn/model.ts";
-import { meanDivergence, meanLoss, multipleChoice } from "../train/evaluate.ts";
+import {
+  type ChoiceScore,
+  type EvaluateOptions,
+  meanDivergence,
+  meanLoss,
+  multipleChoice,
+} from "../train/evaluate.ts";
 import { evaluationBatches, startData, trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import type { RunEvent } from "../train/run_event.ts";
 import { DivergedError } from "../train/train.ts";
 import { sharpness } from "./sharpness.ts";
 
-/** Files on which a run is measured when it is over. */
+/**
+ * Multiple-choice items: a file whose rows say how they are asked, or files by the task of lm-evaluation-harness as which
+ * each is asked.
+ */
+export type ItemFiles = string | Readonly<Partial<Record<HarnessTask, string>>>;
+
+/** Files on which a run is measured when it is over; each as `loadDataset` or `loadMultipleChoice` takes it. */
 export interface Measures {
   /** All of the validation split; the rate is chosen on it. */
   readonly validation: string;
@@ -22,19 +35,29 @@ export interface Measures {
   /** General text, on which forgetting is the loss minus the untouched base's. */
   readonly general?: string;
   /** Multiple-choice items. */
-  readonly tasks?: string;
+  readonly tasks?: ItemFiles;
   /** Multiple-choice items that the base knows; what the tuned model gets wrong of them is forgotten. */
-  readonly kept?: string;
-  /** Whether the spectrum of what was learnt is measured; seconds a run, the base's own decomposition once. */
+  readonly kept?: ItemFiles;
+  /** Whether the spectrum of what was learnt is measured, but on a quantised base; seconds a run, the base's own decomposition once. */
   readonly spectrum?: boolean;
   /** Batches of `data` whose loss's curvature is measured before the first step; 0 for none. Ten seconds a run or more. */
   readonly sharpness?: number;
 }
 
-/** The files among `measures`, in the order of their names. */
-export function measureFiles(measures: Measures): string[] {
+/** The files among `measures`, in the order of their names, and the task as which its items are asked. */
+export function measureFiles(measures: Measures): { readonly file: string; readonly task?: string }[] {
   const names = Object.keys(measures).sort() as (keyof Measures)[];
-  return names.map((name) => measures[name]).filter((file) => typeof file === "string");
+  return names.flatMap((name) => {
+    const value = measures[name];
+    if (typeof value === "string") return [{ file: value }];
+    return typeof value === "object" ? Object.entries(value).map(([task, file]) => ({ task, file })) : [];
+  });
+}
+
+/** The same items from other files. */
+export function mapItems(items: ItemFiles, change: (file: string) => string): ItemFiles {
+  if (typeof items === "string") return change(items);
+  return Object.fromEntries(Object.entries(items).map(([task, file]) => [task, change(file)]));
 }
 
 /** The spectrum of dW, means over the adapted layers (`spectrum`). */
@@ -83,12 +106,15 @@ export interface MeasuredRun {
   readonly final: {
     readonly validation: number | null;
     readonly test: number | null;
+    /** Share of `tasks` answered rightly, of several tasks the mean of theirs. */
     readonly accuracy: number | null;
     readonly forgetting: number | null;
-    /** KL(base ‖ tuned) on general text, nats per token. */
+    /** KL(base ‖ tuned) on general text, nats per token; not measured on a quantised base, which need be none. */
     readonly divergence?: number | null;
     /** Accuracy of the base on the items of `kept`, minus the tuned model's, 0 to 1. */
     readonly tasksLost?: number | null;
+    /** By task, where the files of `tasks` are. */
+    readonly tasks?: Readonly<Record<string, TaskScore>>;
   };
   /** What was learnt, where it was measured. */
   readonly spectrum?: SpectrumSummary;
@@ -106,12 +132,18 @@ export interface MeasuredRun {
   readonly diverged: boolean;
 }
 
+/** Shares of a task's items answered rightly. */
+export type TaskScore = Pick<ChoiceScore, "accuracy" | "perCharacter" | "items">;
+
+/** Items by task; those of one file under "". */
+type Items = ReadonlyMap<string, readonly MultipleChoiceItem[]>;
+
 interface Loaded {
   readonly validation: readonly Batch[];
   readonly test?: readonly Batch[];
   readonly general?: { readonly batches: readonly Batch[]; readonly base: number };
-  readonly tasks?: readonly MultipleChoiceItem[];
-  readonly kept?: { readonly items: readonly MultipleChoiceItem[]; readonly base: number };
+  readonly tasks?: Items;
+  readonly kept?: { readonly items: Items; readonly base: number };
 }
 
 /** Measures runs on one model that stays loaded; files and the base's own losses are read once. */
@@ -145,10 +177,7 @@ export class Laboratory {
     const [gpu, model] = [this.#gpu, this.#model];
     const loaded = this.#loaded ??= await this.#load(config);
     const curve: { step: number; loss: number }[] = [];
-    const final = { validation: null, test: null, accuracy: null, forgetting: null } as Record<
-      string,
-      number | null
-    >;
+    let final: MeasuredRun["final"] = { validation: null, test: null, accuracy: null, forgetting: null };
     await this.#warmUp(config);
     let [trainable, initMs, training, steps, deviceBytes] = [0, 0, 0, 0, 0];
     const extra: { spectrum?: SpectrumSummary; sharpness?: SharpnessSummary } = {};
@@ -158,8 +187,10 @@ export class Laboratory {
     let since = performance.now();
     gpu.pool.resetPeak();
     const onTrained = async (adapter: Adapter) => {
-      Object.assign(final, await this.#final(loaded));
-      if (this.#measures.spectrum) extra.spectrum = summary(await spectrum(adapter));
+      final = await this.#final(loaded, adapter.model);
+      if (this.#measures.spectrum && adapter.model === model) {
+        extra.spectrum = summary(await spectrum(adapter));
+      }
     };
     const onAttached = async (adapter: Adapter, ms: number) => {
       [trainable, initMs] = [adapter.trainable, ms];
@@ -185,7 +216,6 @@ export class Laboratory {
       deviceBytes = Math.max(deviceBytes, gpu.pool.peakBytes);
     }
     if (!finished && !diverged) return undefined;
-    const { validation, test, accuracy, forgetting, divergence, tasksLost } = final;
     return {
       run,
       config,
@@ -195,11 +225,7 @@ export class Laboratory {
       version: VERSION,
       date: new Date().toISOString().slice(0, 10),
       curve: curve.filter(({ loss }) => Number.isFinite(loss)),
-      final: {
-        ...{ validation, test, accuracy, forgetting },
-        ...(divergence !== undefined && { divergence }),
-        ...(tasksLost !== undefined && { tasksLost }),
-      },
+      final,
       ...extra,
       trainable,
       deviceBytes,
@@ -211,9 +237,9 @@ export class Laboratory {
 
   /** Attaches what `config` asks for and takes it off again, once for each method and rank. */
   async #warmUp(config: RunConfig): Promise<void> {
-    const { method, rank, targets, init } = config;
+    const { method, rank, targets, init, quantize } = config;
     const key = JSON.stringify([method, rank, targets]);
-    if (init !== undefined || this.#warm.has(key)) return;
+    if (init !== undefined || quantize !== undefined || this.#warm.has(key)) return;
     const options = {
       ...(method !== undefined && { method }),
       ...(rank !== undefined && { rank }),
@@ -229,8 +255,16 @@ export class Laboratory {
     const { validation, test, general, tasks, kept } = this.#measures;
     const batches = (path: string) => evaluationBatches(path, config, model);
     const generalBatches = general === undefined ? undefined : await batches(general);
-    const read = (path?: string) =>
-      path !== undefined && model.tokenizer ? loadMultipleChoice(path, model.tokenizer) : undefined;
+    const read = async (files?: ItemFiles): Promise<Items | undefined> => {
+      const { tokenizer } = model;
+      if (files === undefined || !tokenizer) return undefined;
+      if (typeof files === "string") return new Map([["", await loadMultipleChoice(files, tokenizer)]]);
+      const items = new Map<string, MultipleChoiceItem[]>();
+      for (const [task, file] of Object.entries(files)) {
+        items.set(task, await loadMultipleChoice(file, tokenizer, { task: task as HarnessTask }));
+      }
+      return items;
+    };
     const [items, known] = [await read(tasks), await read(kept)];
     return {
       validation: await batches(validation),
@@ -243,21 +277,27 @@ export class Laboratory {
       }),
       ...(items && { tasks: items }),
       ...(known && {
-        kept: { items: known, base: (await multipleChoice(model, known, { changes: null })).accuracy },
+        kept: { items: known, base: meanAccuracy(await choiceScores(model, known, { changes: null })) },
       }),
     };
   }
 
-  async #final({ validation, test, general, tasks, kept }: Loaded): Promise<Record<string, number | null>> {
-    const model = this.#model;
+  async #final(
+    { validation, test, general, tasks, kept }: Loaded,
+    model: Model,
+  ): Promise<MeasuredRun["final"]> {
     const loss = async (batches: readonly Batch[]) => finite((await meanLoss(model, batches)).mean);
+    const figures = { validation: await loss(validation), test: test ? await loss(test) : null };
+    const scores = tasks && await choiceScores(model, tasks);
     return {
-      validation: await loss(validation),
-      test: test ? await loss(test) : null,
-      accuracy: tasks ? (await multipleChoice(model, tasks)).accuracy : null,
+      ...figures,
+      accuracy: scores ? meanAccuracy(scores) : null,
       forgetting: general ? finite((await meanLoss(model, general.batches)).mean - general.base) : null,
-      ...(general && { divergence: finite((await meanDivergence(model, general.batches)).mean) }),
-      ...(kept && { tasksLost: kept.base - (await multipleChoice(model, kept.items)).accuracy }),
+      ...(general && model === this.#model && {
+        divergence: finite((await meanDivergence(model, general.batches)).mean),
+      }),
+      ...(kept && { tasksLost: kept.base - meanAccuracy(await choiceScores(model, kept.items)) }),
+      ...(scores && !scores.has("") && { tasks: Object.fromEntries(scores) }),
     };
   }
 
@@ -282,6 +322,23 @@ function summary(layers: readonly LayerSpectrum[]): SpectrumSummary {
       bottom: mean(({ overlap }) => overlap!.left.bottom),
     },
   };
+}
+
+async function choiceScores(
+  model: Model,
+  tasks: Items,
+  options: EvaluateOptions = {},
+): Promise<ReadonlyMap<string, TaskScore>> {
+  const scores = new Map<string, TaskScore>();
+  for (const [task, all] of tasks) {
+    const { accuracy, perCharacter, items } = await multipleChoice(model, all, options);
+    scores.set(task, { accuracy, perCharacter, items });
+  }
+  return scores;
+}
+
+function meanAccuracy(scores: ReadonlyMap<string, TaskScore>): number {
+  return scores.values().reduce((sum, { accuracy }) => sum + accuracy, 0) / scores.size;
 }
 
 function finite(x: number): number | null {

@@ -1,5 +1,6 @@
 import { Rng } from "../core/rng.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { dataFileName, parseRows, resolveData } from "../io/data_file.ts";
 import { parseJson } from "../io/json_file.ts";
 
 /** Files of the three parts of a data set. */
@@ -19,12 +20,18 @@ const FEWEST = 10;
  * Splits a data file into train, validation and test, 8 : 1 : 1: rows of `.jsonl` or of a `.json` list in an order drawn
  * by `seed`, batches likewise, and a `.txt` file in one piece each, from its beginning.
  *
+ * @param path A path, or a dataset's file on the hub.
  * @param folder Where the parts are written, under the file's ending.
- * @throws {RangeError} If there are fewer than ten rows.
+ * @throws {RangeError} If there are fewer than ten rows, or only a part of them, or a parquet file, is asked for.
  */
 export async function splitData(path: string, folder: string, seed: number): Promise<Split> {
-  const text = await Deno.readTextFile(path);
-  const ending = path.slice(path.lastIndexOf("."));
+  const { file, from, to } = parseRows(path);
+  const name = dataFileName(file);
+  const ending = name.slice(name.lastIndexOf("."));
+  if (from > 0 || to < Infinity || ending === ".parquet") {
+    throw new RangeError(`Cannot split ${path}: expected the whole of a .jsonl, .json or .txt file`);
+  }
+  const text = await Deno.readTextFile(await resolveData(file));
   const parts = ending === ".txt" ? pieces(text, path) : rowsOf(text, path, seed);
   const names = ["train", "validation", "test"] as const;
   const files = names.map((name) => `${folder}/${name}${ending}`);
@@ -39,7 +46,7 @@ function pieces(text: string, path: string): string[] {
 
 function rowsOf(text: string, path: string, seed: number): string[] {
   const shuffled = <Row>(rows: Row[]) => cut(new Rng(seed, "split").shuffle(rows), path);
-  if (!path.endsWith(".json")) {
+  if (!dataFileName(path).endsWith(".json")) {
     const lines = text.split("\n").filter((line) => line.trim() !== "");
     return shuffled(lines).map((part) => part.join("\n") + "\n");
   }

@@ -23,6 +23,8 @@ export interface SweepConfig {
   readonly rows: string;
   /** Folder for what unfinished runs leave behind. */
   readonly work: string;
+  /** Where the settings come from, by their names: what was confirmed and what is only remembered of a paper, say. */
+  readonly sources?: Readonly<Record<string, string>>;
 }
 
 /** A run of a sweep. */
@@ -82,6 +84,8 @@ export interface SweepControl {
   stopped(): boolean;
   /** Makes only this part of the runs, beside other processes; their rows are gathered by a sweep of all. */
   readonly part?: Part;
+  /** Runs of the sweep to leave out, e.g. as the device lacks the memory. */
+  readonly without?: ReadonlySet<SweepRun>;
   /** Hears, before the first run, how many runs there are to see to and which of them have no row yet. */
   onStart?(total: number, left: readonly SweepRun[]): void;
 }
@@ -101,13 +105,14 @@ export async function* sweep(
   runs: readonly SweepRun[],
   control: SweepControl,
 ): AsyncGenerator<SweepEvent> {
-  const { gpu, stopped, part } = control;
+  const { gpu, stopped, part, without } = control;
   const place = { device: gpu.info.name, variants: settleVariants(gpu), version: VERSION };
-  const identities = await identify(runs, config.measures);
+  const whole = part ? runsOfPart(runs.length, part).map((i) => runs[i]) : runs;
+  const own = whole.filter((run) => !without?.has(run));
+  const identities = await identify(own, config.measures);
   const hashes = await identities.hashes(place);
-  const numbers = part ? runsOfPart(runs.length, part) : runs.map((_, i) => i);
-  const total = numbers.length;
-  const mine = new Set(numbers.map((i) => hashes[i]));
+  const total = own.length;
+  const mine = new Set(hashes);
   const file = part ? partFile(config.work, part) : config.rows;
   const known = async () => [...await readRows(config.rows), ...await readPartRows(config.work)];
   for (const folder of ["parts", "locks"]) await Deno.mkdir(`${config.work}/${folder}`, { recursive: true });
@@ -115,14 +120,14 @@ export async function* sweep(
   const rows = (await known()).filter(({ run }) => mine.has(run));
   if (part) await addRows(file, rows, config.work);
   const finished = new Set(rows.map(({ run }) => run));
-  control.onStart?.(total, numbers.filter((i) => !finished.has(hashes[i])).map((i) => runs[i]));
+  control.onStart?.(total, own.filter((_, i) => !finished.has(hashes[i])));
   let done = finished.size;
   let loaded: Model | undefined;
   let base: string | undefined;
   let laboratory: Laboratory | undefined;
   try {
-    for (const i of numbers) {
-      const [run, hash] = [runs[i], hashes[i]];
+    for (const [i, run] of own.entries()) {
+      const hash = hashes[i];
       if (finished.has(hash)) continue;
       const [out, lockPath] = [`${config.work}/${hash}`, `${config.work}/locks/${hash}`];
       using lock = await Deno.open(lockPath, { create: true, write: true });

@@ -3,7 +3,7 @@ import { download } from "./download.ts";
 import { ask, type Asked, bytesOf, PATIENCE, type Patience, persist } from "./http.ts";
 import { HubCache, isCommit } from "./hub_cache.ts";
 import { entriesByPath, fileOf, type HubFile, INDEX, neededFiles } from "./hub_files.ts";
-import { type HubName, parseHubName } from "./hub_name.ts";
+import { type HubName, hubThing, parseHubName } from "./hub_name.ts";
 import { type HubSettings, hubSettings } from "./hub_settings.ts";
 import { readTextIfAny } from "./json_file.ts";
 import { parseIndex } from "./model_tensors.ts";
@@ -33,27 +33,44 @@ export interface FetchOptions {
 }
 
 /**
- * The folder or GGUF file in the cache that a name on the hub stands for, fetched where it is not there yet: only the files
+ * The folder or file in the cache that a name on the hub stands for, fetched where it is not there yet: only the files
  * that are needed, each checked against its digest, in the layout that Python's huggingface_hub reads and writes. Where the hub
  * cannot be reached, what the revision was last is used if it is whole.
  *
- * @param spec `hf:org/name`, `hf:org/name@revision` or `hf:org/name/file.gguf@revision`.
+ * @param spec `hf:org/name`, `hf:org/name@revision`, `hf:org/name/file.gguf@revision` or
+ * `hf:datasets/org/name/file@revision`.
  * @returns A path.
  * @throws {RangeError} If the name, or a file name that the hub gives, cannot be used.
- * @throws {Deno.errors.NotFound} If there is no such model, revision or file, or no weights that can be read.
+ * @throws {Deno.errors.NotFound} If there is no such repository, revision or file, or no weights that can be read.
  * @throws {Deno.errors.PermissionDenied} If a token is needed; the error says so.
  * @throws {Deno.errors.InvalidData} If a file's bytes are not those that the hub lists.
  * @throws {Deno.errors.NotConnected | Deno.errors.Http} If the hub cannot be reached or refuses.
  */
 export async function fetchFromHub(spec: string, options: FetchOptions = {}): Promise<string> {
-  const name = parseHubName(spec);
+  return await fetchNamed(parseHubName(spec), spec, options);
+}
+
+/**
+ * As {@linkcode fetchFromHub}, of a model folder only config.json, which says how large the model is.
+ *
+ * @returns Its path.
+ */
+export async function fetchConfig(spec: string, options: FetchOptions = {}): Promise<string> {
+  return await fetchNamed({ ...parseHubName(spec), file: "config.json" }, spec, options);
+}
+
+async function fetchNamed(name: HubName, spec: string, options: FetchOptions): Promise<string> {
   const { settings = await hubSettings(), patience = PATIENCE, onNote } = options;
-  const cache = new HubCache(settings.cache, name.repo);
-  const kept = await wholeModel(cache, name);
+  const cache = new HubCache(settings.cache, name);
+  const kept = await wholeCopy(cache, name);
+  // A file of a commit never changes; a folder may lack a tokenizer that another program had no need of.
+  if (kept !== undefined && name.file !== undefined && isCommit(name.revision)) return kept;
   if (settings.isOffline) {
     if (kept !== undefined) return kept;
     throw new Deno.errors.NotFound(
-      `Cannot load model ${spec} offline: found it not whole in ${settings.cache}, expected it there as HF_HUB_OFFLINE is set`,
+      `Cannot load ${
+        hubThing(spec)
+      } offline: found it not whole in ${settings.cache}, expected it there as HF_HUB_OFFLINE is set`,
     );
   }
   const hub = new Hub(spec, name, settings, patience);
@@ -97,7 +114,13 @@ class Hub {
     [this.#spec, this.#name, this.#settings, this.#patience] = [spec, name, settings, patience];
   }
 
-  /** The commit that the revision is, and its files; of a GGUF file's name only those of its folder. */
+  /** Address of the repository. */
+  get #place(): string {
+    const { kind, repo } = this.#name;
+    return `${this.#settings.endpoint}/${kind === "dataset" ? "datasets/" : ""}${repo}`;
+  }
+
+  /** The commit that the revision is, and its files; of a file's name only those of its folder. */
   async list(attempts: number): Promise<Listing> {
     try {
       return await this.#list({ ...this.#patience, attempts });
@@ -111,16 +134,18 @@ class Hub {
 
   async #list(patience: Patience): Promise<Listing> {
     // Loaded here, so that a model on disk needs none of it.
-    const { listFiles, modelInfo } = await import("npm:@huggingface/hub@2.17.5");
-    const { repo, revision, file } = this.#name;
+    const { datasetInfo, listFiles, modelInfo } = await import("npm:@huggingface/hub@2.17.5");
+    const { kind, repo, revision, file } = this.#name;
+    const named = { name: repo, revision, additionalFields: ["sha" as const] };
     const hub = { hubUrl: this.#settings.endpoint, fetch: this.#fetch(patience) };
-    const commit = isCommit(revision)
-      ? revision
-      : String((await modelInfo({ ...hub, name: repo, revision, additionalFields: ["sha"] })).sha);
+    const commit = isCommit(revision) ? revision : String(
+      (await (kind === "dataset" ? datasetInfo({ ...hub, ...named }) : modelInfo({ ...hub, ...named })))
+        .sha,
+    );
     if (!isCommit(commit)) throw new TypeError(`Cannot use commit ${commit}: expected 40 hexadecimal digits`);
     const folder = file?.includes("/") ? { path: address(file.slice(0, file.lastIndexOf("/"))) } : {};
     const found: ListFileEntry[] = [];
-    const listing = listFiles({ ...hub, repo: { type: "model", name: repo }, revision: commit, ...folder });
+    const listing = listFiles({ ...hub, repo: { type: kind, name: repo }, revision: commit, ...folder });
     for await (const entry of listing) found.push(entry);
     return { commit, entries: entriesByPath(found, this.#spec) };
   }
@@ -132,7 +157,7 @@ class Hub {
     path: string,
     onBytes: (bytes: number) => void,
   ): Promise<void> {
-    const url = `${this.#settings.endpoint}/${this.#name.repo}/resolve/${commit}/${address(file.path)}`;
+    const url = `${this.#place}/resolve/${commit}/${address(file.path)}`;
     const { size, digest } = file;
     const wanted = { ...this.#asked(url, `${file.path} of ${this.#spec}`), path, size, digest };
     await download(wanted, this.#patience, onBytes);
@@ -156,22 +181,24 @@ class Hub {
 
   #asked(url: string, what: string): Asked {
     const { endpoint, authorization } = this.#settings;
-    const { repo, revision } = this.#name;
+    const { kind, repo, revision } = this.#name;
     return {
       url,
       what,
       authorization,
-      explain(status, code) {
+      explain: (status, code) => {
         const hasToken = authorization(endpoint).authorization !== undefined;
         if (status === 401 || status === 403) {
           return hasToken
-            ? `the token in HF_TOKEN may not read it; if it is gated, accept its terms at ${endpoint}/${repo}`
+            ? `the token in HF_TOKEN may not read it; if it is gated, accept its terms at ${this.#place}`
             : `it is private, gated or not there; set HF_TOKEN to a token that may read it`;
         }
         if (status !== 404) return undefined;
         if (code === "RevisionNotFound") return `there is no revision ${revision} of ${repo}`;
         if (code === "EntryNotFound") return `${repo} has no such file`;
-        return `there is no model ${repo}${revision === "main" ? "" : ` or no revision ${revision} of it`}` +
+        return `there is no ${kind} ${repo}${
+          revision === "main" ? "" : ` or no revision ${revision} of it`
+        }` +
           (hasToken ? "" : "; a private one needs HF_TOKEN");
       },
     };
@@ -224,8 +251,8 @@ async function shardsOf(
   });
 }
 
-/** The model in the cache as the revision was last, if it is whole. */
-async function wholeModel(cache: HubCache, name: HubName): Promise<string | undefined> {
+/** What is named, in the cache as the revision was last, if it is whole. */
+async function wholeCopy(cache: HubCache, name: HubName): Promise<string | undefined> {
   const commit = await cache.commit(name.revision);
   if (commit === undefined) return undefined;
   const folder = cache.snapshot(commit);

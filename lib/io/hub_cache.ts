@@ -1,5 +1,6 @@
 import { writeFileAtomic } from "./atomic.ts";
 import { hasSize } from "./download.ts";
+import type { HubName } from "./hub_name.ts";
 import { readTextIfAny } from "./json_file.ts";
 
 /**
@@ -14,10 +15,10 @@ export class HubCache {
    * Names the folder; nothing is made.
    *
    * @param cache The cache of all repositories.
-   * @param repo `org/name`.
+   * @param name Its kind and repository.
    */
-  constructor(cache: string, repo: string) {
-    const name = `models--${repo.replaceAll("/", "--")}`;
+  constructor(cache: string, { kind, repo }: Pick<HubName, "kind" | "repo">) {
+    const name = `${kind}s--${repo.replaceAll("/", "--")}`;
     this.#folder = `${cache}/${name}`;
     this.#locks = `${cache}/.locks/${name}`;
   }

@@ -1,7 +1,7 @@
 import type { ListFileEntry } from "npm:@huggingface/hub@2.17.5";
 import type { Digest } from "./digest.ts";
 import { isGguf } from "./gguf.ts";
-import { type HubName, requireInside } from "./hub_name.ts";
+import { type HubName, hubThing, requireInside } from "./hub_name.ts";
 
 /** A file of a repository. */
 export interface HubFile {
@@ -22,44 +22,51 @@ const OPTIONAL = ["generation_config.json", "tokenizer.json", "tokenizer_config.
 /**
  * The files of a listing by their paths.
  *
- * @param model The model's specification, for errors.
+ * @param spec The specification of the model or data, for errors.
  * @throws {RangeError} If a path would lead out of the folder that the files are put into.
  */
 export function entriesByPath(
   entries: readonly ListFileEntry[],
-  model: string,
+  spec: string,
 ): ReadonlyMap<string, ListFileEntry> {
-  for (const { path } of entries) requireInside(path, model);
+  for (const { path } of entries) requireInside(path, spec);
   return new Map(entries.filter(({ type }) => type === "file").map((entry) => [entry.path, entry]));
 }
 
 /**
  * One file of a listing. Files in large-file storage have a sha256, the others git's digest.
  *
- * @param model The model's specification, for errors.
+ * @param spec The specification of the model or data, for errors.
  * @throws {Deno.errors.InvalidData} If the listing gives no digest and size for it.
  */
-export function fileOf({ path, size, oid, lfs }: ListFileEntry, model: string): HubFile {
+export function fileOf({ path, size, oid, lfs }: ListFileEntry, spec: string): HubFile {
   const digest: Digest = lfs ? { kind: "sha256", hex: lfs.oid } : { kind: "git", hex: String(oid) };
   const bytes = lfs?.size ?? size;
   const isDigest = new RegExp(`^[0-9a-f]{${lfs ? 64 : 40}}$`).test(digest.hex);
   if (isDigest && Number.isSafeInteger(bytes) && bytes >= 0) return { path, size: bytes, digest };
   throw new Deno.errors.InvalidData(
-    `Cannot load model ${model}: found digest ${
+    `Cannot load ${hubThing(spec)}: found digest ${
       JSON.stringify(digest.hex)
     } and size ${bytes} for ${path}, expected hexadecimal digits and bytes`,
   );
 }
 
 /**
- * The files that a model needs, of those that its repository has: one GGUF file, or config.json, what there is of the
+ * The files that are needed, of those that a repository has: the one that is named, or of a model config.json, what there is of the
  * tokenizer's files, and model.safetensors or the list of its shards ({@linkcode INDEX}).
  *
- * @param model The model's specification, for errors.
+ * @param spec The specification of the model or data, for errors.
  * @throws {Deno.errors.NotFound} If the repository lacks what is needed; the error says what it has and what to do.
  */
-export function neededFiles(name: HubName, paths: readonly string[], model: string): string[] {
+export function neededFiles(name: HubName, paths: readonly string[], spec: string): string[] {
   const has = (path: string) => paths.includes(path);
+  if (name.kind === "dataset" && !has(name.file!)) {
+    throw missing(
+      spec,
+      `no ${name.file}`,
+      `one of the files of its folder: ${paths.join(", ") || "it has none"}`,
+    );
+  }
   const gguf = paths.filter(isGguf);
   const named = `${gguf.slice(0, 5).map((path) => `hf:${name.repo}/${path}`).join(", ")}${
     gguf.length > 5 ? " and others" : ""
@@ -67,7 +74,7 @@ export function neededFiles(name: HubName, paths: readonly string[], model: stri
   if (name.file !== undefined) {
     if (has(name.file)) return [name.file];
     throw missing(
-      model,
+      spec,
       `no ${name.file}`,
       gguf.length ? named : "a .gguf file, of which its folder has none",
     );
@@ -76,19 +83,19 @@ export function neededFiles(name: HubName, paths: readonly string[], model: stri
   if (weights !== undefined && has("config.json")) {
     return ["config.json", weights, ...OPTIONAL.filter(has)];
   }
-  if (weights !== undefined) throw missing(model, "no config.json", "one beside the weights");
-  if (gguf.length) throw missing(model, "no model.safetensors", `one of its GGUF files by name: ${named}`);
+  if (weights !== undefined) throw missing(spec, "no config.json", "one beside the weights");
+  if (gguf.length) throw missing(spec, "no model.safetensors", `one of its GGUF files by name: ${named}`);
   if (paths.some((path) => path.endsWith(".bin"))) {
     throw missing(
-      model,
+      spec,
       "weights only as .bin, Python's pickle, which is not read",
       `safetensors: take a revision that has them (hf:${name.repo}@refs/pr/N), or convert with Python ` +
         `(AutoModelForCausalLM.from_pretrained("${name.repo}").save_pretrained("folder")) and load the folder`,
     );
   }
-  throw missing(model, "no weights", `model.safetensors or ${INDEX}`);
+  throw missing(spec, "no weights", `model.safetensors or ${INDEX}`);
 }
 
-function missing(model: string, found: string, expected: string): Error {
-  return new Deno.errors.NotFound(`Cannot load model ${model}: found ${found}, expected ${expected}`);
+function missing(spec: string, found: string, expected: string): Error {
+  return new Deno.errors.NotFound(`Cannot load ${hubThing(spec)}: found ${found}, expected ${expected}`);
 }

@@ -1,6 +1,6 @@
 import { isGguf } from "./gguf.ts";
 import { fetchFromHub, type FetchOptions } from "./hub.ts";
-import { isHubName } from "./hub_name.ts";
+import { isHubName, parseHubName } from "./hub_name.ts";
 import { readTextIfAny } from "./json_file.ts";
 
 /** The models that come with the kit, by the name that stands for each. */
@@ -21,7 +21,10 @@ const EMBEDDED: Readonly<Record<string, string>> = {
  * @throws {Deno.errors.NotFound} If there is no such file, or the folder has no config.json.
  */
 export async function resolveModel(spec: string, options: FetchOptions = {}): Promise<string> {
-  if (isHubName(spec)) return await fetchFromHub(spec, options);
+  if (isHubName(spec)) {
+    if (parseHubName(spec).kind === "model") return await fetchFromHub(spec, options);
+    throw new RangeError(`Cannot load model ${spec}: found data, expected hf:org/name[@revision]`);
+  }
   const supported = `supported are ${
     Object.keys(EMBEDDED).map((name) => `"${name}"`).join(", ")
   }, the path of a Hugging Face folder (config.json, model.safetensors or its shards, tokenizer.json) or of a .gguf file, and hf:org/name[@revision]`;

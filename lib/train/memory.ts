@@ -1,15 +1,19 @@
 import { attach, type AttachOptions } from "../adapters/attach.ts";
 import { findMethod } from "../adapters/methods.ts";
+import { startsInBase } from "../adapters/quantized.ts";
 import type { DType } from "../core/dtype.ts";
 import { GpuError } from "../core/errors.ts";
+import type { QuantizedDType } from "../core/quantize.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { countingDevice } from "../gpu/counting_device.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { readModelConfig } from "../io/model_config.ts";
+import { readJson } from "../io/json_file.ts";
+import { type DecoderConfig, readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
-import { checkTensors, expectedTensors } from "../io/weights.ts";
+import { checkTensors, expectedTensors, linearModules } from "../io/weights.ts";
 import { Model } from "../nn/model.ts";
+import { meanLoss } from "./evaluate.ts";
 import { Trainer } from "./train.ts";
 
 /** Device bytes that loading and training take. */
@@ -18,7 +22,7 @@ export interface MemoryPlan {
   readonly weights: number;
   /** The adapter: parameters, gradients and starting factors. */
   readonly adapter: number;
-  /** The most that an update, or a start that looks at data, takes on top: moments, activations, gradients, logits. */
+  /** The most that an update, an evaluation, or a start that looks at data, takes on top: moments, activations, … */
   readonly update: number;
   /** All of it. */
   readonly total: number;
@@ -32,41 +36,111 @@ export interface PlannedTraining extends AttachOptions {
   readonly seqLen: number;
   /** As in `TrainOptions`. Default false. */
   readonly recompute?: boolean;
+  /** Texts of a batch on which the loss is evaluated. Default 0: none is. */
+  readonly evaluated?: number;
+  /** As in a `RunConfig`. */
+  readonly quantize?: QuantizedDType;
+  /** Whether the model that is quantised stays. Default false. */
+  readonly keepsModel?: boolean;
 }
 
 /**
  * The device bytes that training a model takes, by the same count as `gpu.pool`: the training itself, on a device that
- * allocates nothing. Of the weights only names, types and shapes are read.
+ * allocates nothing. Of the weights only names, types and shapes are read; where they are not there yet, config.json says
+ * which they will be.
  *
  * @param folder Model folder or GGUF file.
  * @throws {RangeError} If the model or the adapter cannot be made.
  */
 export async function planMemory(folder: string, training: PlannedTraining): Promise<MemoryPlan> {
-  const { batchSize, seqLen, recompute = false, ...options } = training;
-  using gpu = countingDevice();
+  const { quantize, keepsModel = false, ...plain } = training;
   const config = await readModelConfig(folder);
-  using file = await openModelTensors(folder);
-  checkTensors(config, file.tensors, folder);
+  const stored = await storedTypes(folder, config);
+  if (quantize === undefined) return (await planTraining(config, stored, plain)).plan;
+  const linear = linearModules(config);
+  const packed = (name: string) => linear.has(name.replace(/\.weight$/, "")) ? quantize : stored(name);
+  const { method = "olora", rank, alpha, targets, dropout, batchSize, seqLen, recompute, evaluated } = plain;
+  const isResidual = plain.init === undefined && startsInBase(method);
+  const own = { rank, alpha, targets, dropout, batchSize, seqLen, recompute, evaluated };
+  const { plan: trained, attaching } = await planTraining(
+    config,
+    packed,
+    isResidual ? { ...defined(own), method: "lora" } : plain,
+  );
+  using gpu = countingDevice();
+  using model = emptyModel(gpu, config, stored);
+  const whole = gpu.liveBytes;
+  const first = { ...plain, method: method === "loftq" ? "lora" : method };
+  using _start = isResidual ? await attach(model, withBatches(first)) : undefined;
+  const quantizing = gpu.pool.peakBytes + attaching;
+  const kept = keepsModel ? whole : 0;
+  const [weights, { adapter }] = [trained.weights + kept, trained];
+  const total = Math.max(quantizing, trained.total + kept);
+  return { weights, adapter, update: total - weights - adapter, total };
+}
+
+function defined<Settings extends object>(
+  settings: Settings,
+): { [Name in keyof Settings]: NonNullable<Settings[Name]> } {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** A model of the right sizes. */
+function emptyModel(gpu: Gpu, config: DecoderConfig, stored: (name: string) => DType): Model {
   const tensors = new Map<string, Tensor>();
   for (const [name, shape] of expectedTensors(config)) {
-    // What checkTensors lets pass is called as it is stored.
-    const dtype = shape.length === 1 ? "f32" : file.tensors.get(name)!.dtype.toLowerCase() as DType;
-    tensors.set(name, gpu.tensor(shape, dtype));
+    tensors.set(name, gpu.tensor(shape, shape.length === 1 ? "f32" : stored(name)));
   }
-  using model = new Model(gpu, { name: folder, folder }, config, undefined, tensors);
-  const weights = gpu.liveBytes;
-  const [batch] = sameBatch(batchSize, seqLen);
+  return new Model(gpu, { name: "planned", folder: "planned" }, config, undefined, tensors);
+}
+
+/** What `attach` is asked for, with a batch where the method's start looks at some. */
+function withBatches(training: PlannedTraining): AttachOptions {
+  const { batchSize, seqLen, recompute: _, evaluated: __, ...options } = training;
   const looks = findMethod(options.method ?? "olora").batches && !options.init;
+  const [batch] = sameBatch(batchSize, seqLen);
+  return { ...options, ...(looks && { batches: [batch] }) };
+}
+
+/** The plan, and the most that it takes until the adapter is attached. */
+async function planTraining(
+  config: DecoderConfig,
+  stored: (name: string) => DType,
+  training: PlannedTraining,
+): Promise<{ plan: MemoryPlan; attaching: number }> {
+  const { batchSize, seqLen, recompute = false, evaluated = 0 } = training;
+  using gpu = countingDevice();
+  using model = emptyModel(gpu, config, stored);
+  const weights = gpu.liveBytes;
+  const options = withBatches(training);
   gpu.pool.resetPeak();
-  using adapter = await attach(model, { ...options, ...(looks && { batches: [batch] }) });
-  const attached = gpu.liveBytes;
-  const start = looks ? gpu.pool.peakBytes : 0;
+  using adapter = await attach(model, options);
+  const [attached, attaching] = [gpu.liveBytes, gpu.pool.peakBytes];
+  const start = options.batches ? attaching : 0;
   gpu.pool.resetPeak();
   const steps = Number.MAX_SAFE_INTEGER;
   using trainer = new Trainer(adapter, sameBatch(batchSize, seqLen), { steps, recompute });
   for await (const _ of trainer.run({ until: 1 }));
+  if (evaluated) await meanLoss(model, [sameBatch(evaluated, seqLen).next().value!]);
   const total = Math.max(start, gpu.pool.peakBytes);
-  return { weights, adapter: attached - weights, update: total - attached, total };
+  const plan = { weights, adapter: attached - weights, update: total - attached, total };
+  return { plan, attaching };
+}
+
+/** The type of each tensor as it is stored, or, without weights, as the model's config.json says. */
+async function storedTypes(folder: string, config: DecoderConfig): Promise<(name: string) => DType> {
+  try {
+    using file = await openModelTensors(folder);
+    const { tensors } = file;
+    checkTensors(config, tensors, folder);
+    // What checkTensors lets pass is called as it is stored.
+    return (name) => tensors.get(name)!.dtype.toLowerCase() as DType;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const { torch_dtype, dtype = torch_dtype } = await readJson(`${folder}/config.json`);
+    const types: Record<string, DType> = { float16: "f16", bfloat16: "bf16" };
+    return () => types[String(dtype)] ?? "f32";
+  }
 }
 
 /** Bytes of one buffer of the reservation: all devices make buffers of that size. */
@@ -76,15 +150,18 @@ const PIECE = 1 << 28;
  * Asks the device for all that a training will take, gives it back, and returns the plan: WebGPU does not tell how much
  * memory a device has, so this is the one way to refuse before anything is uploaded.
  *
- * @throws {GpuError} If the device does not have it; the message says which settings would take less, and how much.
+ * @param name What the model is called in errors.
+ * @throws {GpuError} If the device does not have it; the message says how much it has, which settings would take less, and how much.
  */
 export async function reserveMemory(
   gpu: Gpu,
   folder: string,
   training: PlannedTraining,
+  name = folder,
 ): Promise<MemoryPlan> {
   const plan = await planMemory(folder, training);
-  if (await has(gpu, plan.total)) return plan;
+  const given = await reservable(gpu, plan.total);
+  if (given >= plan.total) return plan;
   const { batchSize, recompute = false } = training;
   const smaller: [string, PlannedTraining][] = [
     ["recompute", { ...training, recompute: true }],
@@ -99,21 +176,35 @@ export async function reserveMemory(
     able.map(async ([name, other]) => `${megabytes((await planMemory(folder, other)).total)} with ${name}`),
   );
   throw new GpuError(
-    `Cannot train ${folder}: ${gpu.info.name} refused ${megabytes(plan.total)} of memory ` +
-      `(${megabytes(plan.weights)} of weights, ${megabytes(plan.update)} for an update)` +
-      (found.length ? `, expected less: ${found.join(", ")}` : ", expected a smaller model"),
+    `Cannot train ${name}: ${gpu.info.name} gives ${megabytes(given)} of memory, expected ${
+      megabytes(plan.total)
+    } (${megabytes(plan.weights)} of weights, ${megabytes(plan.update)} for an update), ` +
+      (found.length ? `or less: ${found.join(", ")}` : "or a smaller model"),
   );
 }
 
-async function has({ device }: Gpu, bytes: number): Promise<boolean> {
-  device.pushErrorScope("out-of-memory");
+/** How many of these bytes the device gives. */
+async function reservable({ device, info }: Gpu, bytes: number): Promise<number> {
+  // The memory of a software adapter is the machine's, which gives more than it has.
+  const free = info.isSoftware ? freeBytes() : Infinity;
+  if (free < bytes) return free;
   const buffers: GPUBuffer[] = [];
-  for (let left = bytes; left > 0; left -= PIECE) {
-    buffers.push(device.createBuffer({ size: Math.min(left, PIECE), usage: GPUBufferUsage.STORAGE }));
+  let given = 0;
+  for (let error: GPUError | null = null; !error && given < bytes;) {
+    const size = Math.min(bytes - given, PIECE);
+    device.pushErrorScope("out-of-memory");
+    buffers.push(device.createBuffer({ size, usage: GPUBufferUsage.STORAGE }));
+    error = await device.popErrorScope();
+    if (!error) given += size;
   }
-  const error = await device.popErrorScope();
   for (const buffer of buffers) buffer.destroy();
-  return error === null;
+  return given;
+}
+
+/** Memory that the machine can give, in bytes; unknown to a process that may not ask. */
+function freeBytes(): number {
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
+  return state === "granted" ? Deno.systemMemoryInfo().available : Infinity;
 }
 
 function megabytes(bytes: number): string {

@@ -2,6 +2,7 @@ import type { Adapter } from "../adapters/adapter.ts";
 import { attach, type AttachOptions } from "../adapters/attach.ts";
 import { methodOptionNames } from "../adapters/options.ts";
 import { saveAdapter } from "../adapters/save.ts";
+import { saveModel } from "../adapters/save_model.ts";
 import { type Batch, batches, batchesInOrder } from "../datasets/batches.ts";
 import { type Dataset, loadDataset } from "../datasets/load.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -17,7 +18,8 @@ import { loadModel, type Model } from "../nn/model.ts";
 import { settleVariants } from "../ops/variants.ts";
 import { readCheckpoint, restoreCheckpoint, saveCheckpoint, storedStart } from "./checkpoint.ts";
 import { meanLoss } from "./evaluate.ts";
-import { reserveMemory } from "./memory.ts";
+import { type MemoryPlan, reserveMemory } from "./memory.ts";
+import { attachOnQuantized, hasOwnBase } from "./quantized_base.ts";
 import { checkRunConfig, type RunConfig, runIdentity, startBatchesOf } from "./run_config.ts";
 import type { RunEvent } from "./run_event.ts";
 import { type StepRecord, Trainer } from "./train.ts";
@@ -67,20 +69,25 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   settleVariants(gpu);
   const { permutation } = config;
   const options = await attachOptions(config);
-  if (!control.model) await reserve(gpu, config, options);
+  if (!control.model) await reserveRun(gpu, config);
   using loaded = control.model
     ? undefined
     : await loadModel(config.model, { gpu, ...(permutation !== undefined && { permutation }) });
   const model = control.model ?? loaded!;
-  const evaluate = await evaluation(config, model);
   const dataset = await datasetOf(config.data, config, model);
   const steps = stepsOf(dataset, config);
   await gpu.settled();
   const begin = performance.now();
-  const start = stored && startBatchesOf(config)
+  const start = stored && startBatchesOf(config) && !config.quantize
     ? await storedStart(stored, identity, model)
     : firstBatches(dataset, config, model);
-  using adapter = await attach(model, { ...options, ...start });
+  const made = config.quantize
+    ? await attachOnQuantized(model, config, { ...options, ...start })
+    : { model, adapter: await attach(model, { ...options, ...start }) };
+  using _quantized = config.quantize ? made.model : undefined;
+  using adapter = made.adapter;
+  if (config.quantize) loaded?.[Symbol.dispose]();
+  const evaluate = await evaluation(config, made.model);
   await gpu.settled();
   await control.onAttached?.(adapter, performance.now() - begin);
   const position = stored?.position ?? 0;
@@ -125,6 +132,7 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   await control.onTrained?.(adapter);
   if (out !== undefined) {
     await saveAdapter(adapter, out);
+    if (hasOwnBase(config) && !control.model) await saveBase(adapter, `${out}/base`);
     const made = { device: gpu.info.name, variants: Object.fromEntries(gpu.variants), version: VERSION };
     await writeFileAtomic(
       `${out}/run.json`,
@@ -135,12 +143,38 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   yield event({ finished: true });
 }
 
-/** Whether the device has the memory, before the first upload; batches that were made already may be of another size. */
-async function reserve(gpu: Gpu, config: RunConfig, options: AttachOptions): Promise<void> {
-  const folder = await resolveModel(config.model);
-  const { batchSize = 8, recompute = false } = config;
+/** Writes the model that an adapter sits on, without it. */
+async function saveBase({ model }: Adapter, folder: string): Promise<void> {
+  const { changes } = model;
+  model.changes = undefined;
+  await Deno.mkdir(folder, { recursive: true });
+  await saveModel(model, folder);
+  model.changes = changes;
+}
+
+/**
+ * The device bytes that a run takes, asked of the device and given back ({@linkcode reserveMemory}); batches that were made
+ * already may be of another size.
+ *
+ * @param planned `folder`: where the model is, by default what its name stands for; `evaluated`: rows of a batch that the
+ * loss is evaluated on, by default none; `keepsModel`: whether a model stays that is quantised for the run.
+ * @throws {GpuError} If the device does not have them.
+ */
+export async function reserveRun(
+  gpu: Gpu,
+  config: RunConfig,
+  planned: { folder?: string; evaluated?: number; keepsModel?: boolean } = {},
+): Promise<MemoryPlan> {
+  const { folder = await resolveModel(config.model), ...more } = planned;
+  const { batchSize = 8, recompute = false, quantize } = config;
   const seqLen = seqLenOf(config, { config: await readModelConfig(folder) });
-  await reserveMemory(gpu, folder, { ...options, batchSize, seqLen, recompute });
+  const training = {
+    ...await attachOptions(config),
+    ...{ batchSize, seqLen, recompute },
+    ...(quantize && { quantize }),
+    ...more,
+  };
+  return await reserveMemory(gpu, folder, training, config.model);
 }
 
 /** What `attach` is asked for; settings that are not given are those of the starting factors. */
@@ -171,7 +205,12 @@ async function attachOptions(config: RunConfig): Promise<AttachOptions> {
 /** The rows of the file at `path`, cut as `config` says. */
 async function datasetOf(path: string, config: RunConfig, model: Model): Promise<Dataset> {
   const { vocabularySize } = model.config;
-  return await loadDataset(path, model.tokenizer, { seqLen: seqLenOf(config, model), vocabularySize });
+  const { maskPrompt = true } = config;
+  return await loadDataset(path, model.tokenizer, {
+    seqLen: seqLenOf(config, model),
+    vocabularySize,
+    maskPrompt,
+  });
 }
 
 /** Default 128 tokens, or what the model can take. */
@@ -218,6 +257,9 @@ export async function startData(config: RunConfig, model: Model): Promise<Pick<A
     : {};
 }
 
+/** Most rows of a batch that is evaluated. */
+export const EVALUATED_ROWS = 64;
+
 /**
  * The rows of a file as batches for `meanLoss`, cut as a run with these settings cuts them.
  *
@@ -231,7 +273,9 @@ export async function evaluationBatches(
 ): Promise<Batch[]> {
   const dataset = await datasetOf(path, config, model);
   const limit = rows === undefined ? {} : { limit: rows };
-  return [...batchesInOrder(dataset, { batchSize: 64, seqLen: seqLenOf(config, model), ...limit })];
+  return [
+    ...batchesInOrder(dataset, { batchSize: EVALUATED_ROWS, seqLen: seqLenOf(config, model), ...limit }),
+  ];
 }
 
 async function evaluation(config: RunConfig, model: Model): Promise<(() => Promise<number>) | undefined> {

@@ -1,18 +1,28 @@
 import { findMethod } from "../adapters/methods.ts";
 import type { MethodOptions } from "../adapters/options.ts";
+import type { QuantizedDType } from "../core/quantize.ts";
 import type { Schedule } from "../optim/schedule.ts";
+import { checkQuantize } from "./quantized_base.ts";
 
 /** A training as plain JSON: what `olora train`, a sweep and a notebook's Worker run. */
 export interface RunConfig extends MethodOptions {
-  /** Model: "tiny" or a folder. */
+  /** Model, as `loadModel` takes it. */
   readonly model: string;
   /**
    * Seed of an order of the base's features, which changes nothing but what "first columns" means (`randomPermutations`);
    * what is trained then fits that order alone. Default: as stored.
    */
   readonly permutation?: number;
-  /** Training data, a path in one of the forms of `loadDataset`. */
+  /**
+   * Quantises the base's linear layers after loading, as `attachQuantized` does: a method that starts away from zero has its
+   * start taken out of the base first, and with `out` that base is written to `base` in there, in f32, as its adapter fits no
+   * other. Method "loftq" is there for it.
+   */
+  readonly quantize?: QuantizedDType;
+  /** Training data in one of the forms of `loadDataset`: a path, or a dataset's file on the hub; also a part of the rows. */
   readonly data: string;
+  /** Whether only completions and the assistant's turns count in the loss, of `evaluation` too. Default true. */
+  readonly maskPrompt?: boolean;
   /** Folder for adapter, metrics.jsonl and checkpoint; without it nothing is written. */
   readonly out?: string;
   /** One of `methodNames`. Default "olora". */
@@ -59,7 +69,7 @@ export interface RunConfig extends MethodOptions {
 
 /** Which held-out rows are scored while training, and when. */
 export interface EvaluationConfig {
-  /** Path of the rows. */
+  /** The rows, as `loadDataset` takes them. */
   readonly data: string;
   /** Updates between evaluations; one is made before the first update and one after the last. */
   readonly every: number;
@@ -71,6 +81,8 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   model: true,
   permutation: true,
   data: true,
+  maskPrompt: true,
+  quantize: true,
   out: true,
   method: true,
   rank: true,
@@ -136,6 +148,7 @@ export function checkRunConfig(config: RunConfig): void {
       `Cannot train with ${name} ${JSON.stringify(value)}: expected a whole number >= ${least}`,
     );
   };
+  checkQuantize(config);
   whole("permutation", config.permutation, 0);
   whole("batchSize", config.batchSize, 1);
   whole("seqLen", config.seqLen, 1);
@@ -159,7 +172,7 @@ export function checkRunConfig(config: RunConfig): void {
 
 /** How many batches of the training data the start of a run looks at; 0 where it looks at none. */
 export function startBatchesOf({ method = "olora", init, startBatches }: RunConfig): number {
-  const { batches = 0 } = findMethod(method);
+  const { batches = 0 } = method === "loftq" ? {} : findMethod(method);
   return batches && init === undefined ? startBatches ?? batches : 0;
 }
 

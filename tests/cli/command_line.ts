@@ -31,6 +31,7 @@ function command(permissions: string[], env: Record<string, string>, words: stri
       "--allow-read",
       "--allow-write",
       "--allow-net",
+      "--allow-sys=systemMemoryInfo",
       "--allow-env=XDG_RUNTIME_DIR,OLORA_ADAPTER,HF_HOME,HF_HUB_CACHE,HF_HUB_OFFLINE,HF_ENDPOINT,HF_TOKEN,HOME,USERPROFILE,XDG_CACHE_HOME,PIP_INDEX_URL",
       ...permissions,
       "lib/cli/main.ts",

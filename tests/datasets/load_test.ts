@@ -183,7 +183,7 @@ for (const [what, json, type, says] of BAD_BATCHES) {
 }
 
 Deno.test("parseDataset() says which endings it knows and when it needs a tokenizer", () => {
-  assertThrows(() => load("a", {}, "d.csv"), RangeError, "expected .jsonl, .json or .txt");
+  assertThrows(() => load("a", {}, "d.csv"), RangeError, "expected .jsonl, .json, .parquet or .txt");
   assertThrows(() => parseDataset("a", "d.txt"), TypeError, "needs a tokenizer");
 });
 

@@ -67,3 +67,23 @@ Deno.test("Laboratory.measure() counts the items that the base knew and the tune
   assert(await lost(1) > 0.1);
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("Laboratory.measure() of a run on a quantised base measures that base with what it learnt", async () => {
+  const gpu = await testDevice();
+  using model = await loadModel("tiny", { gpu });
+  const facts = new URL("../../data/tiny/facts/validation.jsonl", import.meta.url);
+  const data = `${decodeURIComponent(facts.pathname)}[:16]`;
+  const laboratory = new Laboratory(model, { validation: data, general: data, spectrum: true });
+  const config = {
+    ...{ model: "tiny", data, method: "olora", rank: 4, learningRate: 3e-3, seed: 1, steps: 4, batchSize: 4 },
+    evaluation: { data, every: 4 },
+  };
+  const measure = (more: object) =>
+    laboratory.measure("run", { ...config, ...more }, { stopped: () => false });
+  const [packed, plain] = [(await measure({ quantize: "nf4" }))!, (await measure({}))!];
+  assertEquals(packed.final.validation, packed.curve.at(-1)!.loss);
+  assert(packed.final.validation! < packed.curve[0].loss);
+  assert(packed.final.validation !== plain.final.validation);
+  assertEquals([packed.final.divergence, packed.spectrum], [undefined, undefined]);
+  assert(plain.final.divergence! > 0 && plain.spectrum);
+});

@@ -40,3 +40,13 @@ Deno.test("splitData() refuses fewer than ten rows", async () => {
   await assertRejects(() => split("a.jsonl", rows.slice(0, 9).join("\n")), RangeError, "found 9 rows");
   await assertRejects(() => split("b.json", '{"rows": []}'), RangeError, "expected a list of rows");
 });
+
+Deno.test("splitData() refuses a part of the rows, and parquet", async () => {
+  for (const path of ["rows.jsonl[:20]", "rows.jsonl[3:]", "hf:datasets/org/name/rows.parquet@main"]) {
+    await assertRejects(
+      () => splitData(path, "out", 1),
+      RangeError,
+      `Cannot split ${path}: expected the whole`,
+    );
+  }
+});

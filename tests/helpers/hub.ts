@@ -15,7 +15,9 @@ export interface Seen {
 export interface HubOptions {
   /** Content by path. */
   files: Record<string, string | Uint8Array<ArrayBuffer>>;
-  /** Paths in large-file storage; by default .safetensors, .gguf and .bin. */
+  /** What its repository holds, by default a model. */
+  kind?: "model" | "dataset";
+  /** Paths in large-file storage; by default .safetensors, .gguf, .bin and .parquet. */
   isLarge?: (path: string) => boolean;
   /** Answers in place of the hub or its storage, where it gives an answer. */
   instead?: (request: Request, at: "hub" | "storage") => Response | undefined | Promise<Response | undefined>;
@@ -42,14 +44,19 @@ export interface TestHub extends AsyncDisposable {
   stored: Seen[];
 }
 
-/** The one model that the hub has, its branches and their commit. */
+/** The one repository that the hub has, its branches and their commit. */
 export const REPO = "org/model";
 export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const REVISIONS = ["main", "refs/pr/1", COMMIT];
 
 /** Starts a hub. */
 export async function startHub(options: HubOptions): Promise<TestHub> {
-  const { isLarge = (path) => /\.(safetensors|gguf|bin)$/.test(path), instead, entry } = options;
+  const {
+    kind = "model",
+    isLarge = (path) => /\.(safetensors|gguf|bin|parquet)$/.test(path),
+    instead,
+    entry,
+  } = options;
   const files = new Map(
     await Promise.all(
       Object.entries(options.files).map(async ([path, content]) => {
@@ -82,8 +89,9 @@ export async function startHub(options: HubOptions): Promise<TestHub> {
     const other = await instead?.(request, "hub");
     if (other) return other;
     const path = decodeURIComponent(new URL(request.url).pathname);
-    const [, repo, revision] = /^\/api\/models\/([^/]+\/[^/]+)\/(?:revision|tree)\/(.*)$/.exec(path) ??
-      /^\/([^/]+\/[^/]+)\/resolve\/(.*)$/.exec(path) ?? [];
+    const [, repo, revision] =
+      new RegExp(`^/api/${kind}s/([^/]+/[^/]+)/(?:revision|tree)/(.*)$`).exec(path) ??
+        new RegExp(`^${kind === "dataset" ? "/datasets" : ""}/([^/]+/[^/]+)/resolve/(.*)$`).exec(path) ?? [];
     if (repo !== REPO) return refuse(404, "RepoNotFound");
     const known = REVISIONS.find((name) => revision === name || revision.startsWith(`${name}/`));
     if (known === undefined) return refuse(404, "RevisionNotFound");

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { GgufHeader, GgufValue } from "../../lib/io/gguf_format.ts";
 import { ggufTokenizer } from "../../lib/io/gguf_tokenizer.ts";
-import { makeTokenizer, type Tokenizer } from "../../lib/io/tokenizer.ts";
+import type { JsonObject } from "../../lib/io/json_file.ts";
+import { loadTokenizer, makeTokenizer, type Tokenizer } from "../../lib/io/tokenizer.ts";
+import { fixturePath, readFixture } from "../helpers/fixtures.ts";
 
 const shared = new URL("../../../shared/data/", import.meta.url);
 const exists = (path: string) => {
@@ -172,3 +174,29 @@ Deno.test({
     assertEquals(tokenizer.decode(tokenizer.encode(text)), text);
   },
 });
+
+interface TokenizerFixture {
+  /** Content of the tokenizer.json that the tokenizers package wrote. */
+  tokenizer: JsonObject;
+  /** Texts and its ids of them. */
+  cases: { text: string; ids: number[] }[];
+}
+
+for (const pre of ["gpt-2", "smollm", "llama-bpe", "qwen2"]) {
+  Deno.test(`loadTokenizer() of a GGUF file by gguf-py, ${pre}, gives the ids of the same model's tokenizer.json`, async () => {
+    const name = `gguf_tokenizers/${pre}`;
+    const { tokenizer: json, cases } = await readFixture<TokenizerFixture>(`${name}.json.gz`);
+    const [fromGguf, fromJson] = [await loadTokenizer(fixturePath(`${name}.gguf`)), makeTokenizer(json)];
+    assertEquals(fromGguf.vocabularySize, fromJson.vocabularySize);
+    for (const { text, ids } of cases) {
+      assertEquals([text, fromGguf.encode(text)], [text, ids]);
+      assertEquals([text, fromJson.encode(text)], [text, ids]);
+      for (const keepSpecial of [false, true]) {
+        assertEquals(fromGguf.decode(ids, { keepSpecial }), fromJson.decode(ids, { keepSpecial }), text);
+      }
+    }
+    assert(
+      cases.some(({ ids, text }) => ids.length > 0 && ids.length < new TextEncoder().encode(text).length / 2),
+    );
+  });
+}

@@ -10,8 +10,12 @@ Deno.test("parseHubName() takes a name apart", () => {
     ["hf:org/name/m.gguf", "org/name", "main", "m.gguf"],
   ];
   for (const [spec, repo, revision, file] of cases) {
-    assertEquals([isHubName(spec), parseHubName(spec)], [true, { repo, revision, file }]);
+    assertEquals([isHubName(spec), parseHubName(spec)], [true, { kind: "model", repo, revision, file }]);
   }
+  assertEquals(parseHubName("hf:datasets/org/name/a b/x.parquet@refs/convert/parquet"), {
+    ...{ kind: "dataset", repo: "org/name", revision: "refs/convert/parquet", file: "a b/x.parquet" },
+  });
+  assertEquals(parseHubName("hf:datasets/name").repo, "datasets/name");
   assertEquals(isHubName("org/name"), false);
 });
 
@@ -29,7 +33,11 @@ Deno.test("parseHubName() refuses other forms, and parts that lead out of a fold
   for (const spec of [...forms, "hf:org/a..b", "hf:org/na me", "hf:org\\x/name"]) {
     assertThrows(() => parseHubName(spec), RangeError, `Cannot load model ${spec}: expected hf:org/name`);
   }
+  for (const spec of ["hf:datasets/org/name", "hf:datasets/org/name@v1", "hf:datasets/org/name/x.csv"]) {
+    assertThrows(() => parseHubName(spec), RangeError, `Cannot load data ${spec}: expected hf:datasets/org`);
+  }
   const parts = [
+    "hf:datasets/org/name/../x.jsonl",
     "hf:org/name@../main",
     "hf:org/name@/etc",
     "hf:org/name@a\\b",
@@ -37,6 +45,6 @@ Deno.test("parseHubName() refuses other forms, and parts that lead out of a fold
     "hf:org/name@./a",
   ];
   for (const spec of [...parts, "hf:org/name/../x.gguf", "hf:org/name/a:b.gguf", "hf:org/name@a\u0001b"]) {
-    assertThrows(() => parseHubName(spec), RangeError, "expected a path inside the model's folder");
+    assertThrows(() => parseHubName(spec), RangeError, "expected a path inside its folder");
   }
 });
