@@ -7,6 +7,8 @@
 import {
   convergenceVerdicts,
   forgettingVerdicts,
+  quantizationVerdicts,
+  type QuantizedBase,
   replicationNote,
   type RunRow,
   type Verdict,
@@ -24,6 +26,8 @@ interface Finding {
   readonly verdicts: readonly string[];
   readonly notebook: string;
   readonly missing: string;
+  /** Of too few bases for a firm verdict, however many runs the others have. */
+  readonly isIndication?: true;
 }
 
 const FINDINGS: readonly Finding[] = [
@@ -80,6 +84,20 @@ const FINDINGS: readonly Finding[] = [
     notebook: "none yet",
     missing: "runs on `data/tiny/far`",
   },
+  {
+    name: "C7",
+    claim: "OLoRA's start helps a quantised base (what PEFT's tests ask of it; not the paper's claim)",
+    verdicts: [
+      "OLoRA's start, NF4, rank 8, loses less of the weights than plain quantisation",
+      "OLoRA's start, NF4, rank 8, loses less by PEFT's factor of 1.2",
+      "OLoRA's start, NF4, rank 8, loses less of the weights than PiSSA's",
+      "OLoRA's start, NF4, rank 8, loses less of the weights than LoftQ's",
+      "OLoRA's start, NF4, rank 8, has a lower loss than plain quantisation",
+    ],
+    notebook: "[10](notebooks/10-quantisation.ipynb)",
+    missing: "training from these starts; weights of a real model, wider and with outliers",
+    isIndication: true,
+  },
 ];
 
 /** The whole of FINDINGS.md, formatted as the repository's pages are. */
@@ -88,11 +106,12 @@ export async function findings(): Promise<string> {
   const verdicts = [
     ...convergenceVerdicts(rows, AUTHOR_RATE),
     ...forgettingVerdicts([...rows, ...rates], ["lora", "full"]),
+    ...quantizationVerdicts(await quantizedBases()),
   ];
   const devices = [...new Set(rows.map(({ device }) => device))].join(", ");
   const note = replicationNote(rows);
   const isFirm = !note.includes("an indication");
-  const sections = FINDINGS.map((finding) => section(finding, verdicts, isFirm));
+  const sections = FINDINGS.map((finding) => section(finding, verdicts, isFirm && !finding.isIndication));
   return await formatted(`# Findings
 
 What the kit has measured of OLoRA's claims, from the rows in [data/results](data/README.md) and nothing else:
@@ -120,6 +139,11 @@ Published figures on OLoRA by others than its author; none of them was repeated 
 
 async function read(name: string): Promise<RunRow[]> {
   return (await readJsonl(`${ROOT}data/results/${name}.jsonl`)).map(({ value }) => value as RunRow);
+}
+
+async function quantizedBases(): Promise<QuantizedBase[]> {
+  const texts = [1, 2, 3].map((seed) => Deno.readTextFile(`${ROOT}data/results/quantization-${seed}.json`));
+  return (await Promise.all(texts)).map((text) => JSON.parse(text));
 }
 
 async function formatted(markdown: string): Promise<string> {
