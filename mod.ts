@@ -216,6 +216,13 @@ export {
   variantTable,
   variantVerdicts,
 } from "./lib/display/variant_verdicts.ts";
+export {
+  PEFT_FACTOR,
+  type QuantizationChoice,
+  type QuantizationRow,
+  quantizationVerdicts,
+  type QuantizedBase,
+} from "./lib/display/quantization_verdicts.ts";
 export { convergenceVerdicts, replicationNote, textVerdicts, type Verdict } from "./lib/display/verdicts.ts";
 export { replace } from "./lib/cli/replace.ts";
 export { show, type Showable } from "./lib/cli/show.ts";

@@ -5,9 +5,13 @@
  * @module
  */
 import {
+  bestSettings,
   convergenceVerdicts,
   forgettingVerdicts,
+  fullVerdicts,
   markdownTable,
+  quantizationVerdicts,
+  type QuantizedBase,
   replicationNote,
   type RunRow,
   type Verdict,
@@ -25,6 +29,8 @@ interface Finding {
   readonly verdicts: readonly string[];
   readonly notebook: string;
   readonly missing: string;
+  /** Of too few bases for a firm verdict, however many runs the others have. */
+  readonly isIndication?: true;
 }
 
 const FINDINGS: readonly Finding[] = [
@@ -41,14 +47,18 @@ const FINDINGS: readonly Finding[] = [
     claim:
       "The orthonormal factor stays fixed and only the other is trained (a variant; the paper trains both)",
     verdicts: [],
-    notebook: "none yet",
+    notebook: "[05](notebooks/05-the-frozen-factor.ipynb)",
     missing: 'runs of `freeze: "B"` and `keep: "orthonormal"`',
   },
   {
     name: "C3",
     claim: "OLoRA matches full fine-tuning",
-    verdicts: ["OLoRA matches full fine-tuning, each method at its own best rate"],
-    notebook: "[03](notebooks/03-convergence.ipynb)",
+    verdicts: [
+      "OLoRA matches full fine-tuning, each method at its own best rate",
+      "OLoRA does as well as full fine-tuning, each base as one value",
+      "LoRA does as well as full fine-tuning",
+    ],
+    notebook: "[06](notebooks/06-full-and-far.ipynb)",
     missing: "six of base 1's runs of full fine-tuning; real models, where it has more to move",
   },
   {
@@ -80,8 +90,22 @@ const FINDINGS: readonly Finding[] = [
     name: "C6",
     claim: "The orthonormal start hinders tasks far from what was pretrained",
     verdicts: [],
-    notebook: "none yet",
+    notebook: "[06](notebooks/06-full-and-far.ipynb)",
     missing: "runs on `data/tiny/far`",
+  },
+  {
+    name: "C7",
+    claim: "OLoRA's start helps a quantised base (what PEFT's tests ask of it; not the paper's claim)",
+    verdicts: [
+      "OLoRA's start, NF4, rank 8, loses less of the weights than plain quantisation",
+      "OLoRA's start, NF4, rank 8, loses less by PEFT's factor of 1.2",
+      "OLoRA's start, NF4, rank 8, loses less of the weights than PiSSA's",
+      "OLoRA's start, NF4, rank 8, loses less of the weights than LoftQ's",
+      "OLoRA's start, NF4, rank 8, has a lower loss than plain quantisation",
+    ],
+    notebook: "[10](notebooks/10-quantisation.ipynb)",
+    missing: "training from these starts; weights of a real model, wider and with outliers",
+    isIndication: true,
   },
 ];
 
@@ -103,6 +127,8 @@ async function readStudy(): Promise<Study> {
     ...convergenceVerdicts(rows, AUTHOR_RATE, search),
     ...forgettingVerdicts(rows, ["lora"]),
     ...forgettingVerdicts(search, ["full"]),
+    ...fullVerdicts(bestSettings(search, rows)),
+    ...quantizationVerdicts(await quantizedBases()),
   ];
   const note = replicationNote(rows, search);
   return { rows, search, verdicts, note, isFirm: !note.includes("an indication") };
@@ -114,11 +140,11 @@ export async function readme(): Promise<string> {
   const table = markdownTable({
     title: "",
     columns: ["", "claim", "verdict", "difference"],
-    rows: FINDINGS.flatMap(({ name, verdicts }) =>
+    rows: FINDINGS.flatMap(({ name, verdicts, isIndication }) =>
       verdictsOf(name, verdicts, study.verdicts).map((verdict) => [
         name,
         verdict.claim,
-        wordsFor(verdict, study.isFirm),
+        wordsFor(verdict, study.isFirm && !isIndication),
         verdict.effect,
       ])
     ),
@@ -135,7 +161,7 @@ export async function readme(): Promise<string> {
 /** The whole of FINDINGS.md, formatted as the repository's pages are. */
 export async function findings(): Promise<string> {
   const { rows, search, verdicts, note, isFirm } = await readStudy();
-  const sections = FINDINGS.map((finding) => section(finding, verdicts, isFirm));
+  const sections = FINDINGS.map((finding) => section(finding, verdicts, isFirm && !finding.isIndication));
   return await formatted(`# Findings
 
 What the kit has measured of OLoRA's claims, from the rows in [data/results](data/README.md) and nothing else:
@@ -172,6 +198,11 @@ function devices(rows: readonly RunRow[]): string {
 
 async function read(name: string): Promise<RunRow[]> {
   return (await readJsonl(`${ROOT}data/results/${name}.jsonl`)).map(({ value }) => value as RunRow);
+}
+
+async function quantizedBases(): Promise<QuantizedBase[]> {
+  const texts = [1, 2, 3].map((seed) => Deno.readTextFile(`${ROOT}data/results/quantization-${seed}.json`));
+  return (await Promise.all(texts)).map((text) => JSON.parse(text));
 }
 
 async function formatted(markdown: string): Promise<string> {

@@ -11,6 +11,18 @@ function cells(name: string): string[] {
   return line!.split("|").slice(2, -1).map((cell) => cell.trim());
 }
 
+const quantized = await Promise.all([1, 2, 3].map((seed) => json(`results/quantization-${seed}.json`)));
+
+/** Mean over the bases of a figure of their row of that format, start and rank. */
+function meanOf(dtype: string, start: string, rank: number, name: "relativeNuclear" | "loss"): number {
+  const found = quantized.map(({ rows }) =>
+    rows.find((row: Record<string, unknown>) =>
+      row.dtype === dtype && row.start === start && row.rank === rank
+    )
+  );
+  return found.reduce((sum, row) => sum + row[name] / found.length, 0);
+}
+
 const SPLITS: Record<string, string> = {
   "general, trained distribution": "general/train",
   "general, held out": "general/held_out",
@@ -41,4 +53,20 @@ Deno.test("data/README.md: held-out loss is as near to that of the trained distr
   const worst = Math.max(...apart);
   assertEquals((100 * worst).toFixed(1), percent);
   assert(worst < 0.05);
+});
+
+for (const dtype of ["nf4", "int8"]) {
+  for (const start of ["olora", "pissa", "loftq"]) {
+    Deno.test(`data/README.md: what ${dtype} loses from ${start}'s start is the mean of data/results`, () => {
+      const norms = [1, 2, 4, 8, 16].map((rank) => meanOf(dtype, start, rank, "relativeNuclear").toFixed(3));
+      assertEquals(cells(`${dtype}, ${start}`), [...norms, meanOf(dtype, start, 16, "loss").toFixed(4)]);
+    });
+  }
+}
+
+Deno.test("data/README.md: losses before and in plain quantisation are the means of data/results", () => {
+  const [, ...found] = page.match(/is\s(\d\.\d+)\snats\sbefore,\s(\d\.\d+)\sin\splain\sNF4\sand\s(\d\.\d+)/)!;
+  const before = quantized.reduce((sum, { unquantizedLoss }) => sum + unquantizedLoss / quantized.length, 0);
+  const plain = ["nf4", "int8"].map((dtype) => meanOf(dtype, "none", 0, "loss"));
+  assertEquals(found, [before, ...plain].map((loss) => loss.toFixed(4)));
 });
