@@ -13,6 +13,7 @@ import { olora } from "./olora.ts";
 import { mora } from "./mora.ts";
 import { orthogonal } from "./orthogonal.ts";
 import { pissa } from "./pissa.ts";
+import { remora } from "./remora.ts";
 
 const methods: Method[] = [
   olora,
@@ -28,6 +29,7 @@ const methods: Method[] = [
   eva,
   dora,
   mora,
+  remora,
   flora,
   adalora,
   lora2,

@@ -46,6 +46,10 @@ export interface MethodOptions {
   readonly maskInterval?: number;
   /** adalora, lora2: weight of the factors' mean distance from orthonormal ones beside the loss in nats. Default 0.1. */
   readonly orthogonality?: number;
+  /** remora: updates from one merge, after which training begins anew, to the next. Default a fifth of the steps. */
+  readonly mergeInterval?: number;
+  /** remora: updates after each merge in which the learning rate rises again from zero. Default 0. */
+  readonly restartWarmup?: number;
   /** lora2: k, the rank of the products that its singular vectors are. Default 8. */
   readonly innerRank?: number;
   /** lora+: learning rate of B over that of A. Default 16. */
@@ -96,6 +100,8 @@ const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   maskInterval: atLeastOne,
   orthogonality: notNegative,
   innerRank: atLeastOne,
+  mergeInterval: atLeastOne,
+  restartWarmup: count,
   ratio: positive,
 };
 

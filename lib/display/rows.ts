@@ -117,6 +117,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "orthogonal": "LoRA from orthogonal factors",
   "dora": "DoRA",
   "mora": "MoRA",
+  "remora": "ReMoRA",
   "flora": "FLoRA",
   "adalora": "AdaLoRA",
   "lora2": "LoRA²",

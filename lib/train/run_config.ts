@@ -90,6 +90,8 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   maskInterval: true,
   orthogonality: true,
   innerRank: true,
+  mergeInterval: true,
+  restartWarmup: true,
   subtract: true,
   keep: true,
   norm: true,

@@ -166,11 +166,12 @@ export class Trainer implements Disposable {
         tape.backward(nll);
       });
       adapter.training = undefined;
-      const rate = learningRate * scheduleFactor(schedule, this.step, warmup, steps);
       const place = { step: this.step + 1, steps };
+      const rate = learningRate * scheduleFactor(schedule, this.step, warmup, steps) *
+        (adapter.course?.rate?.(place) ?? 1);
       adapter.course?.beforeUpdate?.(place);
       optimizer.update({ learningRate: rate, weightDecay, clip, at: RING + at }, this.#ring);
-      adapter.afterUpdate(place);
+      adapter.afterUpdate(place, optimizer);
       this.tokens += count;
       this.#pending.push({ step: this.step, learningRate: rate, tokens: this.tokens });
     });

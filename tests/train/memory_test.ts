@@ -16,6 +16,7 @@ const CASES = [
   ["llama_untied", { method: "lora", rank: 4, targets: "all-linear", dropout: 0.1 }],
   ["llama_untied", { method: "dora", rank: 4, targets: "all-linear" }],
   ["llama_untied", { method: "mora", rank: 4, targets: "all-linear" }],
+  ["llama_untied", { method: "remora", rank: 4, targets: "all-linear" }],
   ["llama_untied", { method: "flora", rank: 2, targets: "all-linear" }],
   ["llama_tied", { method: "lora-ga", rank: 4, targets: "all-linear" }],
   ["llama_untied", { method: "eva", rank: 4, rho: 1, targets: "all-linear" }],

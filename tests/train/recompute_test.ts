@@ -19,6 +19,7 @@ const CASES: [string, AttachOptions][] = [
   ["llama_tied", { method: "olora", rank: 4, targets: "all-linear", dropout: 0.2 }],
   ["llama_untied", { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 }],
   ["llama_untied", { method: "mora", rank: 4, targets: "all-linear", dropout: 0.2 }],
+  ["llama_untied", { method: "remora", rank: 4, targets: "all-linear", dropout: 0.2 }],
   ["llama_untied", { method: "flora", rank: 2, targets: "all-linear" }],
   ["llama_untied", { method: "adalora", rank: 4, targets: "all-linear", dropout: 0.2 }],
   ["llama_untied", { method: "lora2", rank: 4, targets: "all-linear", dropout: 0.2 }],

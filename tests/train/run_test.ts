@@ -28,6 +28,10 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
   },
   "dora with dropout": { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 },
   "mora with dropout": { method: "mora", rank: 4, targets: "all-linear", dropout: 0.2 },
+  "remora with dropout": {
+    ...{ method: "remora", rank: 4, targets: "all-linear", dropout: 0.2 },
+    ...{ mergeInterval: 2, restartWarmup: 1, weightDecay: 0.1, clip: 1 },
+  },
   flora: { method: "flora", rank: 2, targets: "all-linear" },
   "adalora with dropout": {
     ...{ method: "adalora", rank: 4, targets: "all-linear", dropout: 0.2 },
