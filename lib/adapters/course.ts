@@ -20,6 +20,17 @@ export interface Moments {
   restart(): void;
 }
 
+/** What a course may reach of its training between two updates. */
+export interface BetweenUpdates {
+  /** The optimiser's numbers. */
+  readonly moments: Moments;
+  /**
+   * Records the mean loss, nats per predicted token, that the adapter as it is has on the batches of the next update, which
+   * no update has seen unless the data were read before; without dropout, f32, into element `at` of `into`.
+   */
+  loss(into: Tensor, at: number): void;
+}
+
 /** What a method does beside the updates while it trains: which of its ranks count, and what else it asks of them. */
 export interface Course extends Disposable {
   /** Numbers that change without being trained, all that a later update depends on: part of checkpoints. */
@@ -44,7 +55,7 @@ export interface Course extends Disposable {
    * Whatever has to read, after an update was submitted; undefined where nothing is due, so that most updates wait for
    * nothing.
    */
-  between?(place: TrainingPlace): Promise<void> | undefined;
+  between?(place: TrainingPlace, training: BetweenUpdates): Promise<void> | undefined;
 }
 
 /** Makes the course of an adapter from what it trains and where. */

@@ -1,4 +1,5 @@
 import { adalora } from "./adalora.ts";
+import { alora } from "./alora.ts";
 import { dora } from "./dora.ts";
 import { eva } from "./eva.ts";
 import { flora } from "./flora.ts";
@@ -33,6 +34,7 @@ const methods: Method[] = [
   flora,
   adalora,
   lora2,
+  alora,
   full,
 ];
 

@@ -65,17 +65,17 @@ export const train: Command = {
     "init-warmup": {
       type: "number",
       value: "N",
-      help: "adalora, lora2: updates before ranks are cut (default a tenth)",
+      help: "adalora, lora2, alora: updates before ranks are cut (default a tenth)",
     },
     "final-warmup": {
       type: "number",
       value: "N",
-      help: "adalora, lora2: updates after the last cut (default three tenths)",
+      help: "adalora, lora2, alora: updates after the last cut (default three tenths)",
     },
     "mask-interval": {
       type: "number",
       value: "N",
-      help: "adalora, lora2: updates between two cuts (default 10)",
+      help: "adalora, lora2, alora: updates between two cuts (default 10; alora: eight cuts)",
     },
     orthogonality: {
       type: "number",
@@ -86,6 +86,16 @@ export const train: Command = {
       type: "number",
       value: "K",
       help: "lora2: rank of its singular vectors' products (default 8)",
+    },
+    "max-rank": {
+      type: "number",
+      value: "R",
+      help: "alora: most ranks that a layer can get (default twice the rank)",
+    },
+    moves: {
+      type: "number",
+      value: "N",
+      help: "alora: ranks that go to other layers at a time (default one for each layer)",
     },
     "merge-interval": {
       type: "number",
@@ -228,6 +238,8 @@ function runConfig(args: Arguments): RunConfig & { out: string } {
     maskInterval: args.number("mask-interval"),
     orthogonality: args.number("orthogonality"),
     innerRank: args.number("inner-rank"),
+    maxRank: args.number("max-rank"),
+    moves: args.number("moves"),
     mergeInterval: args.number("merge-interval"),
     restartWarmup: args.number("restart-warmup"),
     dropout: args.number("dropout"),

@@ -121,6 +121,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "flora": "FLoRA",
   "adalora": "AdaLoRA",
   "lora2": "LoRA²",
+  "alora": "ALoRA",
 };
 
 const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {

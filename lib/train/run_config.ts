@@ -90,6 +90,8 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   maskInterval: true,
   orthogonality: true,
   innerRank: true,
+  maxRank: true,
+  moves: true,
   mergeInterval: true,
   restartWarmup: true,
   subtract: true,

@@ -22,6 +22,7 @@ const CASES = [
   ["llama_untied", { method: "eva", rank: 4, rho: 1, targets: "all-linear" }],
   ["llama_untied", { method: "adalora", rank: 4, targets: "all-linear" }],
   ["llama_untied", { method: "lora2", rank: 4, targets: "all-linear" }],
+  ["llama_untied", { method: "alora", rank: 2, targets: "all-linear" }],
   ["llama_tied", { method: "full" }],
   ["qwen2", { method: "olora", rank: 4 }],
   ["qwen3", { method: "olora", rank: 4, targets: "all-linear" }],

@@ -23,6 +23,7 @@ const CASES: [string, AttachOptions][] = [
   ["llama_untied", { method: "flora", rank: 2, targets: "all-linear" }],
   ["llama_untied", { method: "adalora", rank: 4, targets: "all-linear", dropout: 0.2 }],
   ["llama_untied", { method: "lora2", rank: 4, targets: "all-linear", dropout: 0.2 }],
+  ["llama_untied", { method: "alora", rank: 2, dropout: 0.2 }],
   ["llama_untied", { method: "full" }],
   ["gemma", { method: "lora", rank: 4 }],
   ["gpt2", { method: "full" }],

@@ -41,6 +41,10 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
     ...{ method: "lora2", rank: 4, targets: "all-linear", innerRank: 3 },
     ...{ targetRank: 2, initWarmup: 1, finalWarmup: 3, maskInterval: 2 },
   },
+  "alora with accumulation": {
+    ...{ method: "alora", rank: 2, targets: "all-linear", accumulate: 2, weightDecay: 0.1 },
+    ...{ initWarmup: 1, finalWarmup: 3, maskInterval: 3, moves: 5 },
+  },
   mica: { method: "mica", rank: 4 },
   "lora-ga": { method: "lora-ga", rank: 4, targets: "all-linear", startBatches: 3 },
   "eva with dropout": { method: "eva", rank: 4, targets: "all-linear", dropout: 0.2 },
