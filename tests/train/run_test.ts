@@ -43,7 +43,8 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
   },
   "alora with accumulation": {
     ...{ method: "alora", rank: 2, targets: "all-linear", accumulate: 2, weightDecay: 0.1 },
-    ...{ initWarmup: 1, finalWarmup: 3, maskInterval: 3, moves: 5 },
+    // An allocation right before the run stops, with the next batches drawn.
+    ...{ initWarmup: 1, finalWarmup: 3, maskInterval: 2, moves: 5 },
   },
   mica: { method: "mica", rank: 4 },
   "lora-ga": { method: "lora-ga", rank: 4, targets: "all-linear", startBatches: 3 },
