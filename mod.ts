@@ -50,7 +50,7 @@ export { attach, type AttachOptions } from "./lib/adapters/attach.ts";
 export { attachQuantized, type QuantizedAdapter, type QuantizedOptions } from "./lib/adapters/quantized.ts";
 export type { Basis, MethodOptions } from "./lib/adapters/options.ts";
 export { addMethod, methodNames } from "./lib/adapters/methods.ts";
-export type { Course, CourseOf, TrainingPlace } from "./lib/adapters/course.ts";
+export type { BetweenUpdates, Course, CourseOf, Moments, TrainingPlace } from "./lib/adapters/course.ts";
 export type { Factors, LayerForm, LayerTarget, Method, StartContext, Target } from "./lib/adapters/method.ts";
 export {
   effectiveRank,

@@ -8,7 +8,7 @@ import type { Parameters } from "../autograd/parameters.ts";
 import type { LowRank } from "../ops/effective_weight.ts";
 import { orthonormalize } from "../linalg/qr.ts";
 import { expectedTensors, HEAD, headName } from "../io/weights.ts";
-import type { Course, TrainingPlace } from "./course.ts";
+import type { Course, Moments, TrainingPlace } from "./course.ts";
 import { findMethod } from "./methods.ts";
 import type { MethodOptions } from "./options.ts";
 
@@ -158,8 +158,8 @@ export class Adapter implements Changes, Disposable {
   }
 
   /** Recorded after each update: what the method does then, or restores of what it keeps, the orthonormality of B. */
-  afterUpdate(place: TrainingPlace): void {
-    this.course?.afterUpdate?.(place);
+  afterUpdate(place: TrainingPlace, moments: Moments): void {
+    this.course?.afterUpdate?.(place, moments);
     if (this.config.keep !== "orthonormal") return;
     for (const { b } of this.branches.values()) orthonormalize(this.model.gpu, b.value);
   }

@@ -27,14 +27,14 @@ export function attachLayers(
   const starts = new Map(byName.map(([, path, tensor]) => [path, tensor]));
   const parameters = new Parameters(gpu, new Map([...starts].map(([name, { shape }]) => [name, shape])));
   for (const [name, tensor] of starts) gpu.write(parameters.get(name)!.value, toFloat32(tensor));
+  const course = form.course?.(parameters, targets);
   const layers = new Map(targets.map((target): [string, AdapterLayer] => {
     const tensors = (name: string) => {
       const path = `${target.module}.${name}`;
-      return parameters.get(path) ?? constant(owned.get(path)!);
+      return parameters.get(path) ?? constant(owned.get(path) ?? course!.saved.get(path)!);
     };
     return [target.module, { apply: (tape, inputs) => form.apply(tape, inputs, tensors, target) }];
   }));
-  const course = form.course?.(parameters, targets);
   gpu.flush();
   const parts = { layers, ...(course && { course }) };
   return model.changes = new Adapter(model, config, parameters, new Map(), [...owned.values()], parts);

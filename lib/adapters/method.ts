@@ -54,7 +54,7 @@ export interface LayerForm {
    * The layer on the tape, linear in x.
    *
    * @param inputs x `[n, in]`, what dropout leaves of it for the added part, and W `[out, in]` as stored.
-   * @param tensors What `start` and `constants` named.
+   * @param tensors What `start`, `constants` and what the course saves named.
    */
   apply(
     tape: Tape,

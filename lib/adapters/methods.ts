@@ -1,4 +1,5 @@
 import { adalora } from "./adalora.ts";
+import { alora } from "./alora.ts";
 import { dora } from "./dora.ts";
 import { eva } from "./eva.ts";
 import { flora } from "./flora.ts";
@@ -13,6 +14,7 @@ import { olora } from "./olora.ts";
 import { mora } from "./mora.ts";
 import { orthogonal } from "./orthogonal.ts";
 import { pissa } from "./pissa.ts";
+import { remora } from "./remora.ts";
 
 const methods: Method[] = [
   olora,
@@ -28,9 +30,11 @@ const methods: Method[] = [
   eva,
   dora,
   mora,
+  remora,
   flora,
   adalora,
   lora2,
+  alora,
   full,
 ];
 

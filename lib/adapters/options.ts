@@ -38,14 +38,22 @@ export interface MethodOptions {
   readonly rho?: number;
   /** adalora, lora2: triplets of a layer at the end, on average over the layers. Default two thirds of the rank. */
   readonly targetRank?: number;
-  /** adalora, lora2: updates before the first cut. Default a tenth of all. */
+  /** adalora, lora2, alora: updates before the first cut. Default a tenth of all. */
   readonly initWarmup?: number;
-  /** adalora, lora2: updates after the last cut. Default three tenths of all. */
+  /** adalora, lora2, alora: updates after the last cut. Default three tenths of all. */
   readonly finalWarmup?: number;
-  /** adalora, lora2: updates from one cut to the next. Default 10. */
+  /** adalora, lora2, alora: updates from one cut to the next. Default 10; of alora such that there are eight or fewer. */
   readonly maskInterval?: number;
   /** adalora, lora2: weight of the factors' mean distance from orthonormal ones beside the loss in nats. Default 0.1. */
   readonly orthogonality?: number;
+  /** alora: most ranks that a layer can get. Default twice the rank. */
+  readonly maxRank?: number;
+  /** alora: ranks that go from layers to others at a time. Default one for each layer. */
+  readonly moves?: number;
+  /** remora: updates from one merge, after which training begins anew, to the next. Default a fifth of the steps. */
+  readonly mergeInterval?: number;
+  /** remora: updates after each merge in which the learning rate rises again from zero. Default 0. */
+  readonly restartWarmup?: number;
   /** lora2: k, the rank of the products that its singular vectors are. Default 8. */
   readonly innerRank?: number;
   /** lora+: learning rate of B over that of A. Default 16. */
@@ -96,6 +104,10 @@ const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   maskInterval: atLeastOne,
   orthogonality: notNegative,
   innerRank: atLeastOne,
+  maxRank: atLeastOne,
+  moves: atLeastOne,
+  mergeInterval: atLeastOne,
+  restartWarmup: count,
   ratio: positive,
 };
 
@@ -181,7 +193,7 @@ function checkTogether(config: AdapterConfig, refuse: (what: string, expected: s
 }
 
 function checkLayer(
-  { method, rank, alpha, dropout, freeze, targetRank, rankPattern = {} }: AdapterConfig,
+  { method, rank, alpha, dropout, freeze, targetRank, maxRank, rankPattern = {} }: AdapterConfig,
   { takesDropout, takesAlpha }: LayerForm,
   refuse: (what: string, expected: string) => never,
 ): void {
@@ -191,7 +203,11 @@ function checkLayer(
   if (dropout && !takesDropout) {
     refuse(`dropout ${dropout}`, `0, as ${method} has no part that is added`);
   }
-  const least = Math.min(rank, ...Object.values(rankPattern));
+  const ranks = [rank, ...Object.values(rankPattern)];
+  const [least, most] = [Math.min(...ranks), Math.max(...ranks)];
+  if (maxRank !== undefined && maxRank < most) {
+    refuse(`maxRank ${maxRank}`, `at least the rank, ${most}, that a layer starts with`);
+  }
   if (targetRank !== undefined && targetRank > least) {
     refuse(`targetRank ${targetRank}`, `at most the rank, ${least}, from which it is cut`);
   }

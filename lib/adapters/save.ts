@@ -23,7 +23,7 @@ import { wholeWeightSettings } from "./whole_weights.ts";
  * does not depend on the signs of Q. A start that PEFT cannot form (another basis, milora, lora-ga, pissa by iterations; any for GPT-2, whose
  * matrices PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
  * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32, and what
- * has no two factors (mora, flora, adalora, lora2) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and
+ * has no two factors (mora, remora, flora, adalora, lora2, alora) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and
  * `kit_adapter.safetensors` with `<module>.<name>` for all that is trained.
  *
  * @param options `delta`: in the kit's own form, whether to write the change of each weight too, as `<module>.delta`.

@@ -14,7 +14,7 @@ import { addScaled, affine } from "../ops/affine.ts";
 import { attention, attentionBackward } from "../ops/attention.ts";
 import { bias, biasGradient } from "../ops/bias.ts";
 import { center } from "../ops/center.ts";
-import { joinColumns, splitColumns } from "../ops/columns.ts";
+import { joinColumns, moveColumns, splitColumns } from "../ops/columns.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
 import { cycle, cycleBackward } from "../ops/cycle.ts";
 import { gelu, geluBackward } from "../ops/gelu.ts";
@@ -98,6 +98,19 @@ export const foldRule: Rule<{ d: number }, null> = {
   name: "fold",
   forward: (gpu, [x], { d }) => ({ outputs: [cycleBackward(gpu, x.value, d)], saved: null }),
   backward: (gpu, [dy], [x]) => dy && x.needed ? [cycle(gpu, dy, x.value.shape[1])] : [],
+};
+
+/**
+ * `width` columns of x, from column `from` on, as the columns of y from `to` on; the others of `wide` are zero. Inputs [x].
+ */
+export const moveColumnsRule: Rule<{ width: number; from?: number; to?: number; wide: number }, null> = {
+  name: "moveColumns",
+  forward: (gpu, [x], { wide, ...columns }) => ({
+    outputs: [moveColumns(gpu, x.value, wide, columns)],
+    saved: null,
+  }),
+  backward: (gpu, [dy], [x], _saved, { width, from = 0, to = 0 }) =>
+    dy && x.needed ? [moveColumns(gpu, dy, x.value.shape[1], { width, from: to, to: from })] : [],
 };
 
 /** Columns of x times numbers of their own, other ones for each of g groups of rows; inputs [x, s] with s `[g, d]`. */

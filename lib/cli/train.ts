@@ -70,17 +70,17 @@ export const train: Command = {
     "init-warmup": {
       type: "number",
       value: "N",
-      help: "adalora, lora2: updates before ranks are cut (default a tenth)",
+      help: "adalora, lora2, alora: updates before ranks are cut (default a tenth)",
     },
     "final-warmup": {
       type: "number",
       value: "N",
-      help: "adalora, lora2: updates after the last cut (default three tenths)",
+      help: "adalora, lora2, alora: updates after the last cut (default three tenths)",
     },
     "mask-interval": {
       type: "number",
       value: "N",
-      help: "adalora, lora2: updates between two cuts (default 10)",
+      help: "adalora, lora2, alora: updates between two cuts (default 10; alora: eight cuts)",
     },
     orthogonality: {
       type: "number",
@@ -91,6 +91,26 @@ export const train: Command = {
       type: "number",
       value: "K",
       help: "lora2: rank of its singular vectors' products (default 8)",
+    },
+    "max-rank": {
+      type: "number",
+      value: "R",
+      help: "alora: most ranks that a layer can get (default twice the rank)",
+    },
+    moves: {
+      type: "number",
+      value: "N",
+      help: "alora: ranks that go to other layers at a time (default one for each layer)",
+    },
+    "merge-interval": {
+      type: "number",
+      value: "N",
+      help: "remora: updates between two merges, where training begins anew (default a fifth)",
+    },
+    "restart-warmup": {
+      type: "number",
+      value: "N",
+      help: "remora: updates of warm-up after each merge (default 0)",
     },
     quantize: {
       type: "text",
@@ -231,6 +251,10 @@ function runConfig(args: Arguments): RunConfig & { out: string } {
     maskInterval: args.number("mask-interval"),
     orthogonality: args.number("orthogonality"),
     innerRank: args.number("inner-rank"),
+    maxRank: args.number("max-rank"),
+    moves: args.number("moves"),
+    mergeInterval: args.number("merge-interval"),
+    restartWarmup: args.number("restart-warmup"),
     quantize: args.text("quantize") as QuantizedDType | undefined,
     maskPrompt: args.flag("no-mask-prompt") ? false : undefined,
     dropout: args.number("dropout"),

@@ -122,9 +122,11 @@ const NAMES: Readonly<Record<string, string>> = {
   "orthogonal": "LoRA from orthogonal factors",
   "dora": "DoRA",
   "mora": "MoRA",
+  "remora": "ReMoRA",
   "flora": "FLoRA",
   "adalora": "AdaLoRA",
   "lora2": "LoRA²",
+  "alora": "ALoRA",
 };
 
 const BASES: Readonly<Record<string, string>> = { random: "random basis", rows: "basis of rows" };

@@ -18,6 +18,20 @@ export function copyColumns(
   }
 }
 
+/** `width` columns of f32 x `[n, d]`, from column `from` on, as columns `to` on of a new f32 `[n, wide]`, else zero. */
+export function moveColumns(
+  gpu: Gpu,
+  x: Tensor,
+  wide: number,
+  columns: { width: number; from?: number; to?: number },
+): Tensor {
+  const { n } = bindAxes("moveColumns", { "x [n, d]": x.shape });
+  const y = gpu.tensor([n, wide]);
+  if (columns.width < wide) gpu.clear(y);
+  copyColumns(gpu, x, y, columns);
+  return y;
+}
+
 /**
  * Cuts f32 x `[n, parts · d]` into `parts` matrices `[n, d]` of neighbouring columns.
  *

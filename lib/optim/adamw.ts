@@ -16,6 +16,8 @@ export class AdamW implements Disposable {
   readonly v: Tensor;
   /** Updates done. */
   step = 0;
+  /** Updates that were done when the moments last were zero. */
+  restartedAt = 0;
   readonly #gpu: Gpu;
   readonly #parameters: Parameters;
 
@@ -25,8 +27,7 @@ export class AdamW implements Disposable {
     const gpu = this.#gpu = parameters.gpu;
     this.m = gpu.keep(gpu.tensor(parameters.data.shape));
     this.v = gpu.keep(gpu.tensor(parameters.data.shape));
-    gpu.clear(this.m);
-    gpu.clear(this.v);
+    this.restart();
   }
 
   /**
@@ -42,8 +43,16 @@ export class AdamW implements Disposable {
       const part = (tensor: Tensor) => tensor.view([length], start);
       const tensors = { gradient: part(gradient), parameters: part(data), m: part(this.m), v: part(this.v) };
       const learningRate = rate * settings.learningRate;
-      adamw(this.#gpu, { ...tensors, norm: norms }, { ...settings, learningRate, step: this.step });
+      const step = this.step - this.restartedAt;
+      adamw(this.#gpu, { ...tensors, norm: norms }, { ...settings, learningRate, step });
     }
+  }
+
+  /** Records that both moments become zero; from then on their bias is corrected as from the first update on. */
+  restart(): void {
+    this.#gpu.clear(this.m);
+    this.#gpu.clear(this.v);
+    this.restartedAt = this.step;
   }
 
   /** Frees the optimiser's memory. */

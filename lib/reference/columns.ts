@@ -25,3 +25,15 @@ export function joinColumns(
     (_, i) => parts[Math.floor(i % width / d)][Math.floor(i / width) * d + i % d],
   );
 }
+
+/** `width` columns of x `[n, d]`, from column `from` on, as columns `to` on of `[n, wide]`, where the others are zero. */
+export function moveColumns(
+  x: Float64Array,
+  { n, d, wide, width, from, to }: Record<"n" | "d" | "wide" | "width" | "from" | "to", number>,
+): Float64Array {
+  checkLengths("moveColumns", { n, d }, { "x [n, d]": x });
+  return Float64Array.from({ length: n * wide }, (_, at) => {
+    const j = at % wide - to;
+    return j >= 0 && j < width ? x[Math.floor(at / wide) * d + from + j] : 0;
+  });
+}

@@ -15,6 +15,8 @@ export interface CheckpointState {
   readonly identity: string;
   /** Updates done. */
   readonly step: number;
+  /** Updates that were done when the optimiser last began anew. Default 0. */
+  readonly restartedAt?: number;
   /** Tokens predicted so far. */
   readonly tokens: number;
   /** Batches drawn so far. */
@@ -47,6 +49,7 @@ export async function saveCheckpoint(folder: string, trainer: Trainer, identity:
   const state: CheckpointState = {
     identity,
     step: trainer.step,
+    restartedAt: trainer.optimizer.restartedAt,
     tokens: trainer.tokens,
     position: trainer.position,
     variants: [...gpu.variants],
@@ -87,6 +90,7 @@ export async function restoreCheckpoint(
     gpu.write(tensor, toFloat32(await file.read(name)));
   }
   trainer.optimizer.step = stored.step;
+  trainer.optimizer.restartedAt = stored.restartedAt ?? 0;
   trainer.tokens = stored.tokens;
   trainer.position = stored.position;
 }

@@ -85,6 +85,7 @@ export class Trainer implements Disposable {
   readonly #options: Required<TrainOptions>;
   readonly #ring: Tensor;
   readonly #batches: Iterator<Batch>;
+  #ahead: Batch[] | undefined;
   #pending: Omit<StepRecord, "loss" | "gradNorm">[] = [];
   /** Updates between looks: 1 until their time is known. */
   #stride = 1;
@@ -123,10 +124,11 @@ export class Trainer implements Disposable {
     const { steps, readEvery } = this.#options;
     const until = Math.min(steps, options.until ?? steps);
     this.#lookedAt = performance.now();
+    const between = { moments: this.optimizer, loss: (into: Tensor, at: number) => this.#loss(into, at) };
     while (this.step < until && !options.stopped?.()) {
       this.#update();
       // On most steps nothing, and then nothing is waited for.
-      await this.adapter.course?.between?.({ step: this.step, steps });
+      await this.adapter.course?.between?.({ step: this.step, steps }, between);
       if (this.#pending.length >= Math.min(this.#stride, readEvery) || this.step === until) {
         yield* this.#look();
       }
@@ -140,21 +142,40 @@ export class Trainer implements Disposable {
     this.#ring.dispose();
   }
 
-  #next(): Batch {
-    const { value, done } = this.#batches.next();
-    if (done) {
-      throw new RangeError(`Cannot take step ${this.step + 1}: the data ends after ${this.position} batches`);
-    }
-    this.position = value.position;
-    return value;
+  /** The batches of the next update, which count as drawn when it is made. */
+  #upcoming(): Batch[] {
+    return this.#ahead ??= Array.from({ length: this.#options.accumulate }, (_, drawn) => {
+      const { value, done } = this.#batches.next();
+      if (!done) return value;
+      const found = this.position + drawn;
+      throw new RangeError(`Cannot take step ${this.step + 1}: the data ends after ${found} batches`);
+    });
+  }
+
+  #loss(into: Tensor, at: number): void {
+    const { adapter } = this;
+    const { model } = adapter;
+    const batches = this.#upcoming();
+    const scale = 1 / Math.max(1, countOf(batches));
+    model.gpu.scope(() =>
+      batches.forEach((batch, part) => {
+        using tape = new Tape(model.gpu, { gradients: false });
+        const nll = negativeLogLikelihood(tape, model, uploadBatch(model, batch, adapter), {
+          changes: adapter,
+        });
+        sumInto(model.gpu, nll.value, into, { at, scale, accumulate: part > 0 });
+      })
+    );
   }
 
   #update(): void {
     const { adapter, optimizer } = this;
     const { gpu } = adapter.model;
-    const { steps, accumulate, recompute, learningRate, schedule, warmup, weightDecay, clip } = this.#options;
-    const batches = Array.from({ length: accumulate }, () => this.#next());
-    const count = batches.reduce((sum, batch) => sum + batch.count, 0);
+    const { steps, recompute, learningRate, schedule, warmup, weightDecay, clip } = this.#options;
+    const batches = this.#upcoming();
+    this.#ahead = undefined;
+    this.position = batches.at(-1)!.position;
+    const count = countOf(batches);
     const scale = 1 / Math.max(1, count);
     const at = this.step % RING;
     gpu.scope(() => {
@@ -166,11 +187,12 @@ export class Trainer implements Disposable {
         tape.backward(nll);
       });
       adapter.training = undefined;
-      const rate = learningRate * scheduleFactor(schedule, this.step, warmup, steps);
       const place = { step: this.step + 1, steps };
+      const rate = learningRate * scheduleFactor(schedule, this.step, warmup, steps) *
+        (adapter.course?.rate?.(place) ?? 1);
       adapter.course?.beforeUpdate?.(place);
       optimizer.update({ learningRate: rate, weightDecay, clip, at: RING + at }, this.#ring);
-      adapter.afterUpdate(place);
+      adapter.afterUpdate(place, optimizer);
       this.tokens += count;
       this.#pending.push({ step: this.step, learningRate: rate, tokens: this.tokens });
     });
@@ -195,6 +217,11 @@ export class Trainer implements Disposable {
     if (bad !== 0) yield bad < 0 ? records : records.slice(0, bad);
     if (bad >= 0) throw new DivergedError(records[bad]);
   }
+}
+
+/** Tokens that `batches` predict. */
+function countOf(batches: readonly Batch[]): number {
+  return batches.reduce((sum, batch) => sum + batch.count, 0);
 }
 
 function checked(options: TrainOptions): Required<TrainOptions> {

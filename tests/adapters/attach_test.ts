@@ -149,7 +149,7 @@ Deno.test("attach() refuses what cannot be, before anything is allocated", async
     [{ alpha: NaN }, "alpha NaN"],
     [
       { method: "olara" },
-      'Cannot use method "olara": expected one of olora, lora, rslora, lora+, lora-fa, orthogonal, pissa, milora, mica, lora-ga, eva, dora, mora, flora, adalora, lora2, full',
+      'Cannot use method "olara": expected one of olora, lora, rslora, lora+, lora-fa, orthogonal, pissa, milora, mica, lora-ga, eva, dora, mora, remora, flora, adalora, lora2, alora, full',
     ],
     [{ targets: ["q_proj", "r_proj"] }, 'Cannot adapt "r_proj": no layer of that name'],
     [{ targets: "lm_head" }, 'Cannot adapt "lm_head"'],

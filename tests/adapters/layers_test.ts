@@ -32,6 +32,8 @@ const FORMS: AttachOptions[] = [
   { method: "mora", type: 1, rank: RANK, targets: "all-linear" },
   { method: "mora", type: 6, rank: RANK, targets: "all-linear" },
   { method: "mora", rank: RANK, dropout: 0.3 },
+  { method: "remora", rank: RANK, targets: "all-linear", mergeInterval: 2 },
+  { method: "remora", rank: RANK, dropout: 0.3, mergeInterval: 2 },
   { method: "flora", rank: RANK, targets: "all-linear" },
   { method: "flora", rank: 1 },
   { method: "flora", rank: 1, freeze: "A" },
@@ -54,11 +56,11 @@ async function train(adapter: Adapter, steps = 3): Promise<void> {
 function count({ method, type, rank = 0, freeze }: AttachOptions, out: number, width: number): number {
   if (method === "flora") return rank * ((freeze === "A" ? 0 : out) + (freeze === "B" ? 0 : width));
   const side = Math.floor(Math.sqrt((out + width) * rank) + 0.5);
-  return (type === 1 ? side : side - side % 2) ** 2;
+  return (type === 1 || method === "remora" ? side : side - side % 2) ** 2;
 }
 
 /** The weight of `module` by the twins, in float64, and Σ|terms| of each entry. */
-async function twin({ model: { gpu, weights }, parameters, config }: Adapter, module: string) {
+async function twin({ model: { gpu, weights }, parameters, config, course }: Adapter, module: string) {
   const w = weights.get(`${module}.weight`)!;
   const [out, width] = w.shape;
   const read = async (name: string) =>
@@ -69,6 +71,22 @@ async function twin({ model: { gpu, weights }, parameters, config }: Adapter, mo
     const ab = (a: Float64Array, b: Float64Array) => matmul(a, b, { m: out, n: width, k: config.rank }, "tn");
     const size = ab(a.map(Math.abs), b.map(Math.abs)).map((x, i) => x * Math.abs(base[i]));
     return { value: ab(a, b).map((x, i) => x * base[i]), size };
+  }
+  if (config.method === "remora") {
+    const sides = await Promise.all(([1, 2] as const).map(async (type) => {
+      const saved = async (name: string) =>
+        Float64Array.from(await gpu.read(course!.saved.get(`${module}.${name}${type}`)!));
+      const [m, merged, turn] = [await read("m"), await saved("merged"), await saved("turn")];
+      const dims = { out, in: width, side: turn.length };
+      return (change: (x: number) => number) =>
+        moraMatrix(m.map((x, at) => change(x) * turn[at % turn.length] + change(merged[at])), dims, type);
+    }));
+    const whole = (change: (x: number) => number) =>
+      sides.map((side) => side(change)).reduce(
+        (sum, dw) => sum.map((x, at) => x + dw[at]),
+        base.map(change),
+      );
+    return { value: whole((x) => x), size: whole(Math.abs) };
   }
   const m = await read("m");
   const dims = { out, in: width, side: Math.sqrt(m.length) };
@@ -197,6 +215,7 @@ Deno.test("attach() and others refuse of layers without two factors what means n
       { method: "flora", rank: 1, dropout: 0.1 },
       "dropout 0.1: expected 0, as flora has no part that is added",
     ],
+    [{ method: "remora", rank: 4, alpha: 8 }, "alpha 8: expected none for method remora"],
     [{ method: "flora", rank: 2, freeze: "A" }, 'freeze "A" and rank 2: expected rank 1, where it is IA³'],
     [{ method: "mora", init: new Map() }, "Cannot attach mora with given factors: expected none"],
   ];

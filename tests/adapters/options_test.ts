@@ -20,6 +20,10 @@ const VALUES: Required<MethodOptions> = {
   maskInterval: 2,
   orthogonality: 0.2,
   innerRank: 3,
+  maxRank: 3,
+  moves: 2,
+  mergeInterval: 2,
+  restartWarmup: 1,
   ratio: 4,
 };
 

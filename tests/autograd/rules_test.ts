@@ -13,6 +13,7 @@ import {
   geluGateRule,
   geluRule,
   headNormRule,
+  moveColumnsRule,
   reluRule,
   reshapeRule,
   rmsNormRule,
@@ -28,7 +29,7 @@ import { add } from "../../lib/reference/add.ts";
 import { affine } from "../../lib/reference/affine.ts";
 import { bias } from "../../lib/reference/bias.ts";
 import { center } from "../../lib/reference/center.ts";
-import { splitColumns } from "../../lib/reference/columns.ts";
+import { moveColumns, splitColumns } from "../../lib/reference/columns.ts";
 import { cycle, cycleBackward } from "../../lib/reference/cycle.ts";
 import { gelu } from "../../lib/reference/gelu.ts";
 import { geluGate } from "../../lib/reference/gelu_gate.ts";
@@ -156,6 +157,12 @@ const cases: RuleCase[] = [
     shapes: [[3, 11]],
     build: (tape, inputs) => tape.apply(foldRule, inputs, { d: 4 })[0],
     twin: ([x]) => cycleBackward(x, { n: 3, d: 4, wide: 11 }),
+  },
+  {
+    name: "moveColumns",
+    shapes: [[3, 7]],
+    build: (tape, inputs) => tape.apply(moveColumnsRule, inputs, { width: 4, from: 2, to: 5, wide: 11 })[0],
+    twin: ([x]) => moveColumns(x, { n: 3, d: 7, width: 4, from: 2, to: 5, wide: 11 }),
   },
   {
     name: "scaleColumns",

@@ -138,7 +138,7 @@ export function runs(model: FixtureModel): Promise<Record<string, FixtureRun>> {
 
 /** Trainings of llama_tied by methods beside olora and lora. */
 export async function variants(): Promise<Record<string, FixtureRun>> {
-  const files = ["variants", "starts", "data_starts", "layers", "ranks"].map((name) =>
+  const files = ["variants", "starts", "data_starts", "layers", "remora", "ranks", "alora"].map((name) =>
     readFixture<Record<string, FixtureRun>>(`llama_tied/${name}.json`)
   );
   return Object.assign({}, ...await Promise.all(files));

@@ -31,8 +31,8 @@ const LOSSES: Record<string, number> = {
   ...{ "lora": 2e-5, "full": 2e-5, "olora": 7e-5 },
   ...{ "rslora": 5e-6, "lora+": 5e-6, "pissa": 5e-6, "milora": 5e-6 },
   ...{ "lora-fa": 5e-6, "orthogonal": 5e-6, "mica": 5e-6, "dora": 5e-6, "mora": 5e-6, "flora": 5e-6 },
-  ...{ "lora-ga": 5e-6, "eva": 5e-6 },
-  ...{ "adalora": 5e-6, "lora2": 5e-6 },
+  ...{ "lora-ga": 5e-6, "eva": 5e-6, "remora": 5e-6 },
+  ...{ "adalora": 5e-6, "lora2": 5e-6, "alora": 5e-6 },
 };
 const NORMS = 1e-4;
 const NLL = 3e-5;

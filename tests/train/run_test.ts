@@ -28,6 +28,10 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
   },
   "dora with dropout": { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 },
   "mora with dropout": { method: "mora", rank: 4, targets: "all-linear", dropout: 0.2 },
+  "remora with dropout": {
+    ...{ method: "remora", rank: 4, targets: "all-linear", dropout: 0.2 },
+    ...{ mergeInterval: 2, restartWarmup: 1, weightDecay: 0.1, clip: 1 },
+  },
   flora: { method: "flora", rank: 2, targets: "all-linear" },
   "adalora with dropout": {
     ...{ method: "adalora", rank: 4, targets: "all-linear", dropout: 0.2 },
@@ -36,6 +40,11 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
   lora2: {
     ...{ method: "lora2", rank: 4, targets: "all-linear", innerRank: 3 },
     ...{ targetRank: 2, initWarmup: 1, finalWarmup: 3, maskInterval: 2 },
+  },
+  "alora with accumulation": {
+    ...{ method: "alora", rank: 2, targets: "all-linear", accumulate: 2, weightDecay: 0.1 },
+    // An allocation right before the run stops, with the next batches drawn.
+    ...{ initWarmup: 1, finalWarmup: 3, maskInterval: 2, moves: 5 },
   },
   mica: { method: "mica", rank: 4 },
   "lora-ga": { method: "lora-ga", rank: 4, targets: "all-linear", startBatches: 3 },
