@@ -72,7 +72,7 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   const whole = gpu.liveBytes;
   const first = { ...plain, method: method === "loftq" ? "lora" : method };
   using _start = isResidual ? await attach(model, withBatches(first)) : undefined;
-  const quantizing = gpu.pool.peakBytes + attaching;
+  const quantizing = Math.max(gpu.pool.peakBytes, gpu.liveBytes + attaching);
   const kept = keepsModel ? whole : 0;
   const [weights, { adapter }] = [trained.weights + kept, trained];
   const total = Math.max(quantizing, trained.total + kept);

@@ -19,7 +19,7 @@ async function sweepFiles(folder: string, name: string) {
     JSON.stringify({
       base: { ...base, alpha: 2 },
       grid: [
-        { steps: [250], method: ["olora", "lora"], learningRate: [1e-3], seed: [1] },
+        { steps: [400], method: ["olora", "lora"], learningRate: [1e-3], seed: [1] },
         { steps: [4], method: ["olora", "lora"], learningRate: [1e-3, 1e-2], seed: [1, 2] },
         { steps: [4], method: ["full"], learningRate: [1e-3], seed: [1, 2] },
       ],
@@ -72,7 +72,8 @@ Deno.test({
       return jobs.has("1") && jobs.has("2") && await runsUnderWay(array.work) === 2 ? jobs : undefined;
     })).get("1")!;
     const listed = (await cluster.run("scontrol", "listpids", queued)).trim().split("\n").slice(1);
-    Deno.kill(Number(listed[0].trim().split(/\s+/)[0]), "SIGKILL");
+    // The shell and what it started: the run must not end by itself meanwhile.
+    for (const line of listed) Deno.kill(Number(line.trim().split(/\s+/)[0]), "SIGKILL");
     const preempting = ["--partition=high", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"];
     await cluster.run("sbatch", ...preempting);
 
