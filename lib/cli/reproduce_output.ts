@@ -77,6 +77,7 @@ export async function writeResults(
     facts: { Version: VERSION, ...run.facts },
     verdicts,
     verdictNote: note,
+    findings: import.meta.resolve("../../FINDINGS.md"),
     figures: [curves],
     rates: { figure: rates, stops: rateStops(committed) },
     tables,

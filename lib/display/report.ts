@@ -27,6 +27,8 @@ export interface ReportOptions {
   readonly verdicts: readonly Verdict[];
   /** What the verdicts rest on, below them. */
   readonly verdictNote?: string;
+  /** Address of a page with firmer verdicts, linked below these. */
+  readonly findings?: string;
   /** Figures, each below a heading of its own. */
   readonly figures: readonly Figure[];
   /** Final loss against the learning rate, with the stops of its slider; left out without runs of a sweep. */
@@ -46,7 +48,8 @@ export interface ReportOptions {
  * @returns HTML text.
  */
 export function report(options: ReportOptions): string {
-  const { title, lead, figures, rates, verdicts, verdictNote = "", tables, rerun, plotly } = options;
+  const { title, lead, figures, rates, verdicts, verdictNote = "", findings, tables, rerun, plotly } =
+    options;
   const plots: Record<string, PlotlyFigure & { cursor?: unknown }> = {};
   const sections = figures.map((figure, i) => {
     const ids = figure.panels.map((panel, k) => {
@@ -69,9 +72,11 @@ export function report(options: ReportOptions): string {
       factsHtml(options)
     }</header>`,
     verdicts.length
-      ? `<section><h2>What held</h2>${verdictsHtml(verdicts)}<p class="note">${
-        escapeXml(verdictNote)
-      }</p></section>`
+      ? `<section><h2>What held</h2>${verdictsHtml(verdicts)}<p class="note">${escapeXml(verdictNote)}</p>${
+        findings
+          ? `<p class="note">More bases and fresh seeds: <a href="${escapeXml(findings)}">findings</a></p>`
+          : ""
+      }</section>`
       : "",
     ...sections,
     rates?.stops.length ? ratesHtml(rates.figure, rates.stops) : "",
