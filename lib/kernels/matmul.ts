@@ -1,6 +1,7 @@
 import { type KernelSpec, linearGrid, once } from "../gpu/kernel.ts";
 import { unroll } from "../gpu/unroll.ts";
 import block from "./matmul_block.wgsl" with { type: "text" };
+import operands from "./matmul_operands.wgsl" with { type: "text" };
 import own from "./matmul_own.wgsl" with { type: "text" };
 import share from "./matmul_share.wgsl" with { type: "text" };
 import sum from "./matmul_sum.wgsl" with { type: "text" };
@@ -112,7 +113,7 @@ function blocked(
   const consts = { ...own, A_BY_K: Number(aByK), B_BY_K: Number(bByK) };
   return once(`${name} ${Object.values(consts)}`, () => ({
     name,
-    source: unroll(text, consts),
+    source: unroll(`${operands}\n${text}`, consts),
     consts,
     storage: ["read", "read", "read_write"],
     uniforms: [

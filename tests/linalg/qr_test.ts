@@ -115,7 +115,8 @@ Deno.test("qrAll() of matrices of one shape, side by side, gives what each alone
     w: gpu.upload(normals(m * n, i), [m, n]),
   }));
   // Five columns fit one panel; all of the second shape's with its completion take three.
-  const limit = 160 * EPS * 70 * Math.sqrt(70); // sums in another order; entries of R are as large as a column
+  // GPUs' products split their sums by the number of matrices; entries of R are as large as a column.
+  const limit = gpu.info.isSoftware ? 0 : 160 * EPS * 70 * Math.sqrt(70);
   for (const options of [{ columns: 5 }, { full: true }, {}]) {
     const together = await qrAll(gpu, matrices, options);
     for (const [i, { w }] of matrices.entries()) {
