@@ -34,8 +34,8 @@ export interface LinearSaved {
  *
  * W is widened and merged with what shares its input into one matrix, `W + s (B A − B₀ A₀)` (with dropout
  * `W − s B₀ A₀`): 4 r · out · in flops in place of the 4 r · n · (out + in) of a branch, and at the start equal to W
- * bit for bit. It is kept for the backward pass if out · in <= n (out + in), else made again. An f32 W without an
- * adapter is read where it is. A single row without gradients, as generation has them, goes the branch's way instead:
+ * bit for bit. It is kept for the backward pass if out · in <= n (out + in), else made again. A W without an
+ * adapter is read where it is and as it is stored. A single row without gradients, as generation has them, goes the branch's way instead:
  * there W is what costs, and it is read as it is stored.
  *
  * Source: Hu et al. 2021, arXiv:2106.09685, eq. (3); OLoRA's residual form rearranged. Merging is our own choice.
@@ -121,8 +121,8 @@ function merge(
   [, w, a, b]: readonly InputUse[],
   { adapter }: LinearAttributes,
 ): Tensor | undefined {
-  if (!adapter && w.value.dtype === "f32") return undefined;
-  const lowRank: LowRank | undefined = adapter && {
+  if (!adapter) return undefined;
+  const lowRank: LowRank = {
     scale: adapter.scale,
     ...(!adapter.dropout && { trained: { a: a.value, b: b.value } }),
     ...(adapter.start && { start: adapter.start }),

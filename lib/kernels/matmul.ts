@@ -1,3 +1,4 @@
+import type { DType } from "../core/dtype.ts";
 import { type KernelSpec, linearGrid, once } from "../gpu/kernel.ts";
 import { unroll } from "../gpu/unroll.ts";
 import block from "./matmul_block.wgsl" with { type: "text" };
@@ -6,10 +7,12 @@ import own from "./matmul_own.wgsl" with { type: "text" };
 import share from "./matmul_share.wgsl" with { type: "text" };
 import sum from "./matmul_sum.wgsl" with { type: "text" };
 import tile from "./matmul_tile.wgsl" with { type: "text" };
+import { readElements, readFours } from "./read_weight.ts";
 
 /**
  * Kernels of the matrix product. All accumulate in f32 in ascending k, so an entry is off by at most
- * eps · √k · Σ|terms| (and once that for a sum in ranges, whose √ is smaller).
+ * eps · √k · Σ|terms| (and once that for a sum in ranges, whose √ is smaller). B may be a weight in any form that one is
+ * stored in, and is widened, exactly but for the rounding of blocks with a minimum, as it is read.
  */
 
 /** Consts of the `share` kernel: see `matmul_share.wgsl`. */
@@ -28,11 +31,14 @@ export interface ShareOptions {
   accumulate: boolean;
   /** Whether c is stored `[n, m]`. */
   turned: boolean;
+  /** How B is stored. */
+  dtype: DType;
 }
 
 /** Subgroups hand round the elements of A; for software adapters. */
 export function matmulShare(options: ShareOptions): KernelSpec {
   const { lanes, rows, columns, aByK, bByK, accumulate, turned } = options;
+  const weight = readFours(options.dtype, "b");
   const consts = {
     LANES: lanes,
     TM: rows,
@@ -44,11 +50,13 @@ export function matmulShare(options: ShareOptions): KernelSpec {
     B_BY_K: Number(bByK),
     ACCUMULATE: Number(accumulate),
     C_TURNED: Number(turned),
+    FORMAT: weight.format,
+    PART: weight.part,
   };
   const name = "matmul_share";
   return once(`${name} ${Object.values(consts)}`, () => ({
     name,
-    source: unroll(share, consts),
+    source: weight.source + unroll(share, consts),
     consts,
     storage: ["read", "read", "read_write"],
     features: ["subgroups"],
@@ -58,12 +66,13 @@ export function matmulShare(options: ShareOptions): KernelSpec {
 }
 
 /** A register tile for each invocation, scalar loads; any device, any size. */
-export function matmulOwn(): KernelSpec {
-  const consts = { TM: 8, TN: 8, STEP: 2 };
+export function matmulOwn(dtype: DType): KernelSpec {
+  const weight = readElements(dtype, "b");
+  const consts = { TM: 8, TN: 8, STEP: 2, FORMAT: weight.format };
   const name = "matmul_own";
   return once(`${name} ${Object.values(consts)}`, () => ({
     name,
-    source: unroll(own, consts),
+    source: weight.source + unroll(own, consts),
     consts,
     storage: ["read", "read", "read_write"],
     uniforms: [
@@ -91,11 +100,16 @@ export interface TileOptions {
   aByK: boolean;
   /** Whether k is the outer axis of B. */
   bByK: boolean;
+  /** How B is stored. */
+  dtype: DType;
+  /** Whether B is read by fours along its inner axis, a multiple of 4. */
+  byFours: boolean;
 }
 
 /** Blocks of both operands in workgroup memory; for GPUs. */
 export function matmulTile(options: TileOptions): KernelSpec {
-  return blocked("matmul_tile", tile, options, { R: options.size / 16, KT: 16 });
+  const consts = { R: options.size / 16, KT: 16, B_FOURS: Number(options.byFours), FOUR: 4 };
+  return blocked("matmul_tile", tile, options, consts);
 }
 
 /** Larger blocks, read by fours: at 64 rows and columns 16 products for two reads of workgroup memory, at 128 64 for four. */
@@ -107,13 +121,14 @@ export function matmulBlock(options: TileOptions): KernelSpec {
 function blocked(
   name: string,
   text: string,
-  { size, aByK, bByK }: TileOptions,
+  { size, aByK, bByK, dtype }: TileOptions,
   own: Readonly<Record<string, number>>,
 ): KernelSpec {
-  const consts = { ...own, A_BY_K: Number(aByK), B_BY_K: Number(bByK) };
+  const weight = readElements(dtype, "b");
+  const consts = { ...own, A_BY_K: Number(aByK), B_BY_K: Number(bByK), FORMAT: weight.format };
   return once(`${name} ${Object.values(consts)}`, () => ({
     name,
-    source: unroll(`${operands}\n${text}`, consts),
+    source: weight.source + unroll(`${operands}\n${text}`, consts),
     consts,
     storage: ["read", "read", "read_write"],
     uniforms: [

@@ -4,9 +4,10 @@
 // workgroup memory, any size. The form of the product (nn, nt, tn) lies in the strides.
 //
 // Grid      8 × 4 invocations; dispatch (⌈n / (8·TN)⌉, ⌈m / (4·TM)⌉, batch).
-// Bindings  1 a f32 [batch, m, k] or [batch, k, m]   2 b f32 [batch, k, n] or [batch, n, k]
+// Bindings  1 a f32 [batch, m, k] or [batch, k, m]   2 b [batch, k, n] or [batch, n, k] as Words
 //           3 c f32, element (row, column) at row · c_row + column · c_column
-// Consts    TM, TN rows and columns of an invocation; STEP values of k at a time
+// Consts    TM, TN rows and columns of an invocation; STEP values of k at a time; FORMAT of B
+// Alias     Words, and one(i), element i of B as f32: see read_weight.ts, by which they are prepended
 struct Uniforms {
   m: u32, n: u32, k: u32,
   a_row: u32, a_k: u32, b_k: u32, b_column: u32, c_row: u32, c_column: u32,
@@ -14,7 +15,7 @@ struct Uniforms {
 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<Words>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 
 @compute @workgroup_size(8, 4)
@@ -34,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     }
     for (var j = 0u; j < TN; j++) {
       for (var s = 0u; s < STEP; s++) {
-        let y = select(0.0, b[b_start + 8 * j * u.b_column + (k + s) * u.b_k], k + s < u.k);
+        let y = select(0.0, one(b_start + 8 * j * u.b_column + (k + s) * u.b_k), k + s < u.k);
         for (var i = 0u; i < TM; i++) { acc[i * TN + j] = fma(x[i * STEP + s], y, acc[i * TN + j]); }
       }
     }

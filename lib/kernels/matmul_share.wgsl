@@ -3,19 +3,21 @@
 // One subgroup is one workgroup and owns TM × 4·LANES·TN outputs: its lanes hold neighbouring columns of B, share the
 // loads of A, and hand each element of A round by subgroupBroadcast. For software adapters, where a storage load
 // costs as much as dozens of multiplications and workgroup memory is no cheaper. Four k at a time; all loads are
-// vec4, along the axis in which the operand is contiguous.
+// vec4, along the axis in which the operand is contiguous. B is widened as it is read: of blocks a lane keeps the scales
+// of its columns for a part of k, and where k is B's outer axis has all its columns in one part.
 //
 // Grid      dispatch (⌈n / (4·LANES·TN)⌉, ⌈m / TM⌉, batch).
 // Bindings  1 a f32 [batch, m, k], A_BY_K: [batch, k, m]   2 b f32 [batch, n, k], B_BY_K: [batch, k, n]
-//           3 c f32 [batch, m, n], C_TURNED: [batch, n, m]
+//           3 c f32 [batch, m, n], C_TURNED: [batch, n, m]; B as Words
 // Needs     multiples of 4: n, each operand's inner axis, and c's.
 // Consts    LANES subgroup size; TM rows, a multiple of LANES and of 4; TN vec4 columns a lane; STEP = 4;
 //           A_LOADS = TM / LANES; QUADS = TM / 4; A_BY_K, B_BY_K 1 where k is the operand's outer axis;
-//           ACCUMULATE, C_TURNED 0 or 1
+//           ACCUMULATE, C_TURNED 0 or 1; FORMAT of B, and PART: elements of it with the same scales, a multiple of STEP
+// Alias     Words, scales and four_scaled: see read_weight.ts, by which they are prepended
 struct Uniforms { m: u32, n: u32, k: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<Words>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 // vec4 `i` of the TM × 4 block of A at (row, k): four k of row i, or four rows of one k.
@@ -27,12 +29,9 @@ fn load_a(z: u32, row: u32, k: u32, i: u32) -> vec4f {
   return a[(z * u.m + row + i) * (u.k / 4) + k / 4];
 }
 
-// At (k, column): four columns of k + s, or four k of column + s.
-fn load_b(z: u32, k: u32, column: u32, s: u32) -> vec4f {
-  if (B_BY_K == 1) {
-    return select(vec4f(), b[(z * u.k + k + s) * (u.n / 4) + column / 4], k + s < u.k);
-  }
-  return b[(z * u.n + column + s) * (u.k / 4) + k / 4];
+fn index_b(z: u32, k: u32, column: u32) -> u32 {
+  if (B_BY_K == 1) { return (z * u.k + k) * u.n + column; }
+  return (z * u.n + column) * u.k + k;
 }
 
 fn store(at: u32, sum: vec4f) {
@@ -42,30 +41,46 @@ fn store(at: u32, sum: vec4f) {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = tile.y * TM;
-  let column = tile.x * 4 * LANES * TN + 4 * lane;
+  let column = (tile.x * LANES + lane) * 4 * TN;
   var acc: array<vec4f, TM * TN>;
   var x: array<vec4f, A_LOADS>;
   var y: array<vec4f, STEP * TN>;
-  for (var k = 0u; k < u.k; k += STEP) {
-    for (var i = 0u; i < A_LOADS; i++) { x[i] = load_a(tile.z, row, k, i * LANES + lane); }
-    for (var j = 0u; j < TN; j++) {
-      for (var s = 0u; s < STEP; s++) { y[s * TN + j] = load_b(tile.z, k, column + 4 * LANES * j, s); }
-      if (B_BY_K == 0) {
-        let t = transpose(mat4x4f(y[j], y[TN + j], y[2 * TN + j], y[3 * TN + j]));
-        for (var s = 0u; s < STEP; s++) { y[s * TN + j] = t[s]; }
+  var kept: array<vec2f, STEP * TN>;
+  for (var part = 0u; part < u.k; part += PART) {
+    if (B_BY_K == 0) {
+      for (var j = 0u; j < TN; j++) {
+        for (var s = 0u; s < STEP; s++) { kept[s * TN + j] = scales(index_b(tile.z, part, column + 4 * j + s)); }
       }
     }
-    for (var i = 0u; i < TM; i++) {
-      var p: vec4f;
-      for (var s = 0u; s < STEP; s++) {
-        p[s] = subgroupBroadcast(
-          x[(A_BY_K * (s * (TM / 4) + i / 4) + (1 - A_BY_K) * i) / LANES][A_BY_K * (i % 4) + (1 - A_BY_K) * s],
-          (A_BY_K * (s * (TM / 4) + i / 4) + (1 - A_BY_K) * i) % LANES,
-        );
-      }
-      for (var j = 0u; j < TN; j++) {
+    for (var k = part; k < min(part + PART, u.k); k += STEP) {
+      for (var i = 0u; i < A_LOADS; i++) { x[i] = load_a(tile.z, row, k, i * LANES + lane); }
+      if (B_BY_K == 1) {
         for (var s = 0u; s < STEP; s++) {
-          acc[i * TN + j] = fma(vec4f(p[s]), y[s * TN + j], acc[i * TN + j]);
+          let at = index_b(tile.z, k + s, column);
+          let all = scales(at);
+          for (var j = 0u; j < TN; j++) { y[s * TN + j] = select(vec4f(), four_scaled(at + 4 * j, all), k + s < u.k); }
+        }
+      } else {
+        for (var j = 0u; j < TN; j++) {
+          for (var s = 0u; s < STEP; s++) {
+            y[s * TN + j] = four_scaled(index_b(tile.z, k, column + 4 * j + s), kept[s * TN + j]);
+          }
+          let t = transpose(mat4x4f(y[j], y[TN + j], y[2 * TN + j], y[3 * TN + j]));
+          for (var s = 0u; s < STEP; s++) { y[s * TN + j] = t[s]; }
+        }
+      }
+      for (var i = 0u; i < TM; i++) {
+        var p: vec4f;
+        for (var s = 0u; s < STEP; s++) {
+          p[s] = subgroupBroadcast(
+            x[(A_BY_K * (s * (TM / 4) + i / 4) + (1 - A_BY_K) * i) / LANES][A_BY_K * (i % 4) + (1 - A_BY_K) * s],
+            (A_BY_K * (s * (TM / 4) + i / 4) + (1 - A_BY_K) * i) % LANES,
+          );
+        }
+        for (var j = 0u; j < TN; j++) {
+          for (var s = 0u; s < STEP; s++) {
+            acc[i * TN + j] = fma(vec4f(p[s]), y[s * TN + j], acc[i * TN + j]);
+          }
         }
       }
     }
@@ -74,11 +89,11 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
     for (var i = 0u; i < QUADS; i++) {
       if (row + 4 * i < u.m) {
         for (var j = 0u; j < TN; j++) {
-          if (column + 4 * LANES * j < u.n) {
+          if (column + 4 * j < u.n) {
             let t = transpose(mat4x4f(
               acc[4 * i * TN + j], acc[(4 * i + 1) * TN + j], acc[(4 * i + 2) * TN + j], acc[(4 * i + 3) * TN + j],
             ));
-            let at = (tile.z * u.n + column + 4 * LANES * j) * (u.m / 4) + row / 4 + i;
+            let at = (tile.z * u.n + column + 4 * j) * (u.m / 4) + row / 4 + i;
             for (var s = 0u; s < STEP; s++) { store(at + s * (u.m / 4), t[s]); }
           }
         }
@@ -88,8 +103,8 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
     for (var i = 0u; i < TM; i++) {
       if (row + i < u.m) {
         for (var j = 0u; j < TN; j++) {
-          if (column + 4 * LANES * j < u.n) {
-            store((tile.z * u.m + row + i) * (u.n / 4) + column / 4 + LANES * j, acc[i * TN + j]);
+          if (column + 4 * j < u.n) {
+            store((tile.z * u.m + row + i) * (u.n / 4) + column / 4 + j, acc[i * TN + j]);
           }
         }
       }

@@ -7,7 +7,8 @@
 // Grid      dispatch (⌈n / T⌉, ⌈m / T⌉, batch · splits).
 // Bindings  1 a f32 [batch, m, k] or [batch, k, m]   2 b f32 [batch, k, n] or [batch, n, k]
 //           3 c f32 [batch · splits, m, n]
-// Consts    R outputs an invocation in each axis (1 to 4); KT = 16; A_BY_K, B_BY_K 1 where k is the operand's outer axis
+// Consts    R outputs an invocation in each axis (1 to 4); KT = 16; A_BY_K, B_BY_K 1 where k is the operand's outer axis;
+//           FORMAT of B; B_FOURS 1 where it is read by fours, which its inner axis is a multiple of; FOUR = 4
 // Operands  matmul_operands.wgsl, prepended by matmul.ts
 const T = 16 * R;
 const PITCH = T + 1; // off the powers of two, so that a column of a block does not fall into one memory bank
@@ -29,8 +30,17 @@ fn main(
     for (var i = 0u; i < R; i++) {
       let from_a = place(invocation + 256 * i, A_BY_K);
       x[from_a.x * PITCH + from_a.y] = load_a(z, tile.y * T + from_a.y, k + from_a.x, end);
-      let from_b = place(invocation + 256 * i, B_BY_K);
-      y[from_b.x * PITCH + from_b.y] = load_b(z, k + from_b.x, tile.x * T + from_b.y, end);
+      if (B_FOURS == 0) {
+        let from_b = place(invocation + 256 * i, B_BY_K);
+        y[from_b.x * PITCH + from_b.y] = load_b(z, k + from_b.x, tile.x * T + from_b.y, end);
+      }
+    }
+    if (B_FOURS == 1 && invocation < T * KT / 4) {
+      let first = place(4 * invocation, B_BY_K);
+      let values = load_four_of_b(z, k + first.x, tile.x * T + first.y, end);
+      for (var e = 0u; e < FOUR; e++) {
+        y[(first.x + e * (1 - B_BY_K)) * PITCH + first.y + e * B_BY_K] = values[e];
+      }
     }
     workgroupBarrier();
     for (var s = 0u; s < KT; s++) {

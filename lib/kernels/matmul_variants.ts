@@ -19,7 +19,7 @@ export interface Product {
   bByK: boolean;
   /** Left operand. */
   a: Tensor;
-  /** Right operand. */
+  /** Right operand; a weight as it is stored where `batch` is 1. */
   b: Tensor;
   /** Result. */
   c: Tensor;
@@ -87,8 +87,8 @@ const VARIANTS: Record<string, (gpu: Gpu, product: Product) => void> = {
   tile16: (gpu, product) => runTile(gpu, product, 16),
   tile32: (gpu, product) => runTile(gpu, product, 32),
   tile64: (gpu, product) => runTile(gpu, product, 64),
-  tile64by4: (gpu, product) => runTile(gpu, product, 64, matmulBlock),
-  tile128by4: (gpu, product) => runTile(gpu, product, 128, matmulBlock),
+  tile64by4: (gpu, product) => runBlock(gpu, product, 64),
+  tile128by4: (gpu, product) => runBlock(gpu, product, 128),
 };
 
 /**
@@ -125,23 +125,27 @@ function runShare(gpu: Gpu, product: Product, most: number, columns: number): vo
     );
   if (!best) return runOwn(gpu, product);
   const { m, n, k, batch, a, b, c, aByK, bByK, accumulate, scale, turned } = best;
-  const spec = matmulShare({ lanes: width, rows, columns, aByK, bByK, accumulate, turned });
+  const spec = matmulShare({ lanes: width, rows, columns, aByK, bByK, accumulate, turned, dtype: b.dtype });
   gpu.run(spec, [a, b, c], { m, n, k, batch, scale });
 }
 
 function runOwn(gpu: Gpu, product: Product): void {
   const [best] = orientations(product, 32, 64);
   const { m, n, k, batch, aByK, bByK, a, b, c, accumulate, scale, turned } = best;
-  gpu.run(matmulOwn(), [a, b, c], {
+  gpu.run(matmulOwn(b.dtype), [a, b, c], {
     ...{ m, n, k, batch, accumulate: Number(accumulate), scale },
     ...{ c_row: turned ? 1 : n, c_column: turned ? m : 1 },
     ...{ a_row: aByK ? 1 : k, a_k: aByK ? m : 1, b_k: bByK ? n : 1, b_column: bByK ? 1 : k },
   });
 }
 
-/** C = A B and Cᵀ = Bᵀ Aᵀ are the same product: both, first the one that leaves less of its tiles empty. */
+/**
+ * C = A B and Cᵀ = Bᵀ Aᵀ are the same product: both, first the one that leaves less of its tiles empty; with a B that is
+ * not f32 the first alone, as A is f32 to every kernel.
+ */
 function orientations(product: Product, rows: number, columns: number) {
   const plain = { ...product, turned: false };
+  if (product.b.dtype !== "f32") return [plain];
   const swapped = {
     ...product,
     ...{ m: product.n, n: product.m, a: product.b, b: product.a, aByK: product.bByK, bByK: product.aByK },
@@ -158,13 +162,20 @@ function runTile(gpu: Gpu, product: Product, size: number, tile = matmulTile): v
   const wanted = Math.max(1, Math.min(Math.ceil(k / 128), Math.floor(128 / tiles)));
   const span = Math.max(16, Math.ceil(k / wanted / 16) * 16);
   const splits = Math.max(1, Math.ceil(k / span));
-  const spec = tile({ size, aByK, bByK });
+  const byFours = b.dtype !== "f32" && (bByK ? n : k) % 4 === 0;
+  const spec = tile({ size, aByK, bByK, dtype: b.dtype, byFours });
   const last = { accumulate: Number(product.accumulate), scale: product.scale };
   if (splits === 1) return gpu.run(spec, [a, b, c], { m, n, k, batch, splits, span, ...last });
   const partial = gpu.tensor([batch, splits, m, n]);
   gpu.run(spec, [a, b, partial], { m, n, k, batch, splits, span, accumulate: 0, scale: 1 });
   gpu.run(matmulSum, [partial, c], { size: m * n, batch, splits, ...last });
   partial.dispose();
+}
+
+/** Of what is not f32 `matmul_block` would widen each element by itself; `matmul_tile` widens fours. */
+function runBlock(gpu: Gpu, product: Product, size: number): void {
+  if (product.b.dtype === "f32") runTile(gpu, product, size, matmulBlock);
+  else runTile(gpu, product, 64);
 }
 
 /** Contests for `autotune`: the products of a decoder's layers, forward and backward, one contest a class. */

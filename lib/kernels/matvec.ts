@@ -1,9 +1,8 @@
-import { type DType, isBlockDType } from "../core/dtype.ts";
+import type { DType } from "../core/dtype.ts";
 import { type KernelSpec, linearGrid, once } from "../gpu/kernel.ts";
 import { unroll } from "../gpu/unroll.ts";
-import { readBlocks } from "./dequantize.ts";
-import { widenWords } from "./effective_weight.ts";
 import source from "./matvec.wgsl" with { type: "text" };
+import { readFours } from "./read_weight.ts";
 
 /** Consts of `matvecSpec`. */
 export interface MatvecOptions {
@@ -22,7 +21,7 @@ export interface MatvecOptions {
  * eps · √in · Σ|terms|.
  */
 export function matvecSpec({ dtype, lanes, rows, accumulate }: MatvecOptions): KernelSpec {
-  const words = isBlockDType(dtype) ? wordsOfBlocks(readBlocks(dtype)) : denseWords(dtype);
+  const words = readFours(dtype, "w");
   const consts = { LANES: lanes, ROWS: rows, FORMAT: words.format, ACCUMULATE: Number(accumulate) };
   return once(`matvec ${Object.values(consts)}`, () => ({
     name: "matvec",
@@ -32,20 +31,4 @@ export function matvecSpec({ dtype, lanes, rows, accumulate }: MatvecOptions): K
     uniforms: [["out", "u32"], ["width", "u32"], ["scale", "f32"]],
     workgroups: ({ out }) => linearGrid(Math.ceil(out / rows)),
   }));
-}
-
-interface Words {
-  readonly source: string;
-  readonly format: number;
-}
-
-function wordsOfBlocks({ source, format }: Words): Words {
-  const read = "alias Words = u32;\nfn word(i: u32) -> u32 { return w[i]; }\n" +
-    "fn four(i: u32) -> vec4f { return four_of_blocks(i); }\n";
-  return { source: read + source, format };
-}
-
-function denseWords(dtype: DType): Words {
-  const { source, format } = widenWords(dtype);
-  return { source: `${source}fn four(i: u32) -> vec4f { return widen(w[i / 4]); }\n`, format };
 }

@@ -2,7 +2,6 @@ import { crossEntropyRule } from "../autograd/rules.ts";
 import { constant, Tape, type Variable } from "../autograd/tape.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { klDivergence } from "../ops/kl_divergence.ts";
-import { effectiveWeight } from "../ops/effective_weight.ts";
 import { checkTargets } from "../ops/cross_entropy.ts";
 import { checkIds, type EmbeddingPlan, embeddingPlan } from "../ops/embedding.ts";
 import { embeddingName } from "../io/weights.ts";
@@ -89,15 +88,9 @@ export function divergence(tape: Tape, model: Model, batch: DeviceBatch, changes
   return klDivergence(model.gpu, p, q, batch.targets);
 }
 
-/** Runs the decoder; its last hidden states, and the head as f32. */
+/** Runs the decoder; its last hidden states, and the head as it is stored. */
 function run(tape: Tape, model: Model, batch: DecoderInput, changes?: Changes) {
-  return { hidden: decode(tape, model, batch, changes), head: widenedHead(model, changes) };
-}
-
-/** The head as f32. */
-export function widenedHead(model: Model, changes?: Changes): Variable {
-  const head = headWeight(model, changes);
-  return head.value.dtype === "f32" ? head : constant(effectiveWeight(model.gpu, head.value));
+  return { hidden: decode(tape, model, batch, changes), head: headWeight(model, changes) };
 }
 
 /** Options of `score`. */

@@ -4,10 +4,10 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { checkIds, embedding } from "../ops/embedding.ts";
 import type { Past } from "./cache.ts";
-import { type Changes, decode } from "./decoder.ts";
+import { type Changes, decode, headWeight } from "./decoder.ts";
 import type { Model } from "./model.ts";
 import { uploadPositions } from "./positions.ts";
-import { type ScoreOptions, widenedHead } from "./score.ts";
+import type { ScoreOptions } from "./score.ts";
 
 /** A sequence and which of its tokens count. */
 export interface CountedRow {
@@ -129,7 +129,7 @@ async function run(
     if (first && cache) decode(tape, model, { ...first, cache }, changes);
     const hidden = decode(tape, model, { ...rest, ...(cache && { cache }) }, changes);
     const scored = constant(embedding(gpu, places, hidden.value));
-    const head = widenedHead(model, changes);
+    const head = headWeight(model, changes);
     return tape.keep(tape.apply(crossEntropyRule, [scored, head], { targets, scale: 1 })[0]);
   });
   const values = await gpu.read(nll);

@@ -35,7 +35,7 @@ export interface CrossEntropyResult {
  * Source: the chunks are as in Hsu et al. 2024 (Liger Kernel), arXiv:2410.10989v2.
  *
  * @param x Hidden states, f32 `[n, d]`.
- * @param head f32 `[v, d]`.
+ * @param head `[v, d]`, in any form that `matmul` reads; f32 with `dHead`.
  * @param targets i32 `[n]`; −1 masks a row.
  * @throws {RangeError} If shapes disagree.
  * @throws {TypeError} If `targets` is not i32.

@@ -5,7 +5,7 @@ import { klDivergence as hardware, klDivergenceSoftware } from "../kernels/kl_di
 import { rowsOfChunk } from "./cross_entropy.ts";
 import { matmul } from "./matmul.ts";
 
-/** What logits are made of: hidden states f32 `[n, d]` and a linear head f32 `[v, d]`. */
+/** What logits are made of: hidden states f32 `[n, d]` and a linear head `[v, d]`, in any form that `matmul` reads. */
 export interface Head {
   /** Hidden states, f32 `[n, d]`. */
   readonly x: Tensor;

@@ -1,3 +1,4 @@
+import { blockSize } from "../core/dtype.ts";
 import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -28,14 +29,15 @@ const AXES: Record<MatmulForm, readonly [a: string, b: string]> = {
  * Matrix product `C = scale · A B` (`nn`), `scale · A Bᵀ` (`nt`) or `scale · Aᵀ B` (`tn`), plain or batched.
  *
  * Operands are f32 `[m, k]`, `[k, n]` in the form's order of axes, or both with a leading batch axis; sums are f32
- * and deterministic for one kernel variant. Any length may be 0: a sum over nothing is 0.
+ * and deterministic for one kernel variant. Any length may be 0: a sum over nothing is 0. The B of a plain `nn` or `nt`
+ * may be a weight stored as f16, bf16 or in blocks: the kernel widens what it reads, exactly as `effectiveWeight` does.
  *
  * Own construction; the variants, and which runs when, are in `lib/kernels/matmul_variants.ts`.
  *
  * @returns C, `[m, n]` or `[batch, m, n]`: `into` where given, else a new tensor.
  * @throws {RangeError} If shapes disagree, e.g. `Cannot compute matmul nt with b [n, k]: got shape [3, 5], expected
  * k = 4`, or `into` is an operand.
- * @throws {TypeError} If a tensor is not f32, or `accumulate` has no `into`.
+ * @throws {TypeError} If a tensor is neither f32 nor such a B, or `accumulate` has no `into`.
  */
 export function matmul(
   gpu: Gpu,
@@ -52,11 +54,12 @@ export function matmul(
     [`b [${lead}${bAxes}]`]: b.shape,
     ...options.into && { [`into [${lead}m, n]`]: options.into.shape },
   });
-  for (const tensor of [a, b, options.into]) {
+  for (const tensor of [a, options.into]) {
     if (tensor && tensor.dtype !== "f32") {
       throw new TypeError(`Cannot compute matmul ${form} with ${tensor.dtype}: expected f32`);
     }
   }
+  checkStored(form, b);
   if (accumulate && !options.into) {
     throw new TypeError(
       `Cannot compute matmul ${form} with accumulate: expected a tensor \`into\` to add to`,
@@ -70,6 +73,19 @@ export function matmul(
   if (isLarge && inParts(gpu, form, [a, b, c].map(matrix), { accumulate, scale })) return c;
   runMatmul(gpu, { m, n, k, batch, aByK: form === "tn", bByK: form !== "nt", a, b, c, accumulate, scale });
   return c;
+}
+
+/** Checks that a kernel can read b as it is stored. */
+function checkStored(form: MatmulForm, { dtype, shape }: Tensor): void {
+  if (dtype === "f32") return;
+  const isWeight = form !== "tn" && shape.length === 2 && dtype !== "u32" && dtype !== "i32";
+  if (!isWeight) throw new TypeError(`Cannot compute matmul ${form} with ${dtype}: expected f32`);
+  const size = blockSize(dtype);
+  if (shape[1] % size) {
+    throw new RangeError(
+      `Cannot compute matmul ${form} with ${dtype} rows of ${shape[1]}: expected a multiple of ${size}`,
+    );
+  }
 }
 
 /** A tensor without its leading batch axis of 1. */

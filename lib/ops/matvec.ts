@@ -3,7 +3,6 @@ import { bindAxes } from "../core/shape.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { matvecSpec } from "../kernels/matvec.ts";
-import { effectiveWeight } from "./effective_weight.ts";
 import { matmul, type MatmulOptions } from "./matmul.ts";
 import { exceedsBinding } from "./row_ranges.ts";
 
@@ -11,7 +10,7 @@ import { exceedsBinding } from "./row_ranges.ts";
  * `y = scale · x Wᵀ` for a single row x: the product that a model makes for each token it generates.
  *
  * W is read once and as it is stored, so blocks are widened in the product. Where `in` is no multiple of 4, or W is
- * larger than a binding, it is widened first and `matmul` does the rest. f32 sums, deterministic.
+ * larger than a binding, that is left to `matmul`. f32 sums, deterministic.
  *
  * Own construction.
  *
@@ -30,8 +29,7 @@ export function matvec(gpu: Gpu, x: Tensor, w: Tensor, options: MatmulOptions = 
   });
   const readable = width > 0 && width % (isBlockDType(w.dtype) ? blockSize(w.dtype) : 4) === 0;
   if (!readable || exceedsBinding(gpu, w)) {
-    using wide = w.dtype === "f32" ? undefined : effectiveWeight(gpu, w);
-    return matmul(gpu, "nt", x, wide ?? w, options);
+    return matmul(gpu, "nt", x, w, options);
   }
   for (const tensor of [x, into]) {
     if (tensor && tensor.dtype !== "f32") {

@@ -1,8 +1,11 @@
+import { blockDTypes, blockSize, type DType, isBlockDType } from "../../lib/core/dtype.ts";
+import { hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
 import { Rng } from "../../lib/core/rng.ts";
 import type { Gpu } from "../../lib/gpu/gpu.ts";
 import { matmulClass, matmulVariants } from "../../lib/kernels/matmul_variants.ts";
 import { matmul, type MatmulForm } from "../../lib/ops/matmul.ts";
 import { matmul as twin } from "../../lib/reference/matmul.ts";
+import { randomBlocks } from "../helpers/blocks.ts";
 import { bound, expectClose } from "../helpers/close.ts";
 import type { KernelCase } from "../helpers/kernel_case.ts";
 
@@ -61,20 +64,53 @@ const SHAPES: Lengths[] = [
   { m: 4, n: 4, k: 4, batch: 0 },
 ];
 
-/** Every variant in every form against the twin; a device without subgroups has no `share`. */
-export const cases: KernelCase[] = VARIANTS.flatMap((variant) =>
-  FORMS.map((form) => ({
-    kernel: "matmul",
-    name: `${form} by ${variant}`,
-    async run(gpu: Gpu) {
-      if (!matmulVariants(gpu).includes(variant)) return;
-      for (const lengths of SHAPES) await compare(gpu, variant, form, lengths);
+/**
+ * Rows of A, rows of B, and blocks (of 4 elements where there are none) in a row of B: tiles half empty, parts of blocks
+ * that end in the middle of a word, ranges of a long sum; rows of B that only `own` and `tile` can read.
+ */
+const STORED = [[9, 36, 1], [33, 20, 3], [40, 68, 5], [5, 7, 1]];
+
+/** Every variant in every form against the twin, plain and added to what was there. */
+const dense = VARIANTS.flatMap((variant) =>
+  FORMS.map((form) =>
+    caseOf(variant, form, async (gpu) => {
+      for (const lengths of SHAPES) await compare(gpu, variant, form, lengths, "f32");
       for (const lengths of [{ m: 9, n: 36, k: 8 }, { m: 40, n: 72, k: 136, batch: 2 }]) {
-        await compare(gpu, variant, form, lengths, -0.75);
+        await compare(gpu, variant, form, lengths, "f32", -0.75);
       }
-    },
-  }))
+    })
+  )
 );
+
+/** Every form of a weight by one variant of each family, and one of them by all. */
+const stored = (["f16", "bf16", ...blockDTypes] as const).flatMap((dtype) =>
+  VARIANTS.filter((name) => ["share16", "tile32", "own"].includes(name) || dtype === "q6_k")
+    .flatMap((variant) =>
+      (["nn", "nt"] as const).map((form) =>
+        caseOf(variant, `${form} with ${dtype}`, async (gpu) => {
+          for (const [m, rows, blocks] of STORED) {
+            const width = blocks * (isBlockDType(dtype) ? blockSize(dtype) : 4);
+            const lengths = form === "nn" ? { m, n: width, k: rows } : { m, n: rows, k: width };
+            await compare(gpu, variant, form, lengths, dtype);
+            await compare(gpu, variant, form, lengths, dtype, -0.75);
+          }
+        })
+      )
+    )
+);
+
+/** All products; a device without subgroups has no `share`. */
+export const cases: KernelCase[] = [...dense, ...stored];
+
+function caseOf(variant: string, name: string, run: (gpu: Gpu) => Promise<void>): KernelCase {
+  return {
+    kernel: "matmul",
+    name: `${name} by ${variant}`,
+    run: async (gpu) => {
+      if (matmulVariants(gpu).includes(variant)) await run(gpu);
+    },
+  };
+}
 
 /** One product; with a `scale` it is added to what was there. */
 async function compare(
@@ -82,15 +118,21 @@ async function compare(
   variant: string,
   form: MatmulForm,
   lengths: Lengths,
+  dtype: Exclude<DType, "u32" | "i32">,
   scale?: number,
 ): Promise<void> {
   const { m, n, k, batch = 1 } = lengths;
   const rng = new Rng(1, "matmul");
   const draw = (length: number) => Float32Array.from({ length }, () => rng.normal());
-  const [a, b, start] = [draw(batch * m * k), draw(batch * k * n), draw(batch * m * n)];
+  const [a, start] = [draw(batch * m * k), draw(batch * m * n)];
   const lead = lengths.batch === undefined ? [] : [batch];
   using ta = gpu.upload(a, [...lead, ...form === "tn" ? [k, m] : [m, k]]);
-  using tb = gpu.upload(b, [...lead, ...form === "nt" ? [n, k] : [k, n]]);
+  const shape = [...lead, ...form === "nt" ? [n, k] : [k, n]];
+  const weight = isBlockDType(dtype)
+    ? randomBlocks(rng, form === "nt" ? [n, k] : [k, n], dtype)
+    : hostTensor(shape, draw(batch * k * n), dtype);
+  const b = toFloat32(weight);
+  using tb = gpu.uploadHost(weight);
   using into = gpu.upload(start, [...lead, m, n]);
   withVariant(gpu, matmulClass({ m, n, k, batch }), variant, () => {
     matmul(gpu, form, ta, tb, { into, accumulate: scale !== undefined, scale });
@@ -104,7 +146,7 @@ async function compare(
     await gpu.read(into),
     value,
     bound(terms, size),
-    `${form} by ${variant}, ${JSON.stringify(lengths)}`,
+    `${form} by ${variant}, ${dtype}, ${JSON.stringify(lengths)}`,
   );
 }
 
