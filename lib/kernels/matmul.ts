@@ -61,7 +61,7 @@ export function matmulShare(options: ShareOptions): KernelSpec {
     storage: ["read", "read", "read_write"],
     features: ["subgroups"],
     uniforms: [["m", "u32"], ["n", "u32"], ["k", "u32"], ["scale", "f32"]],
-    workgroups: ({ m, n, batch }) => [Math.ceil(n / (lanes * columns)), Math.ceil(m / rows), batch],
+    workgroups: ({ m, n, batch }) => [Math.ceil(m / rows), Math.ceil(n / (lanes * columns)), batch],
   }));
 }
 

@@ -6,7 +6,8 @@
 // vec4, along the axis in which the operand is contiguous. B is widened as it is read: of blocks a lane keeps the scales
 // of its columns for a part of k, and where k is B's outer axis has all its columns in one part.
 //
-// Grid      dispatch (⌈n / (4·LANES·TN)⌉, ⌈m / TM⌉, batch).
+// Grid      dispatch (⌈m / TM⌉, ⌈n / (4·LANES·TN)⌉, batch): what runs one after the other has its columns of B in common,
+//           the wider side of a tile.
 // Bindings  1 a f32 [batch, m, k], A_BY_K: [batch, k, m]   2 b f32 [batch, n, k], B_BY_K: [batch, k, n]
 //           3 c f32 [batch, m, n], C_TURNED: [batch, n, m]; B as Words
 // Needs     multiples of 4: n, each operand's inner axis, and c's.
@@ -40,8 +41,8 @@ fn store(at: u32, sum: vec4f) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let row = tile.y * TM;
-  let column = (tile.x * LANES + lane) * 4 * TN;
+  let row = tile.x * TM;
+  let column = (tile.y * LANES + lane) * 4 * TN;
   var acc: array<vec4f, TM * TN>;
   var x: array<vec4f, A_LOADS>;
   var y: array<vec4f, STEP * TN>;

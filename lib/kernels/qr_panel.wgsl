@@ -6,10 +6,14 @@
 // is a rounding of the rest before it, down to subnormal numbers, whose reflectors are not orthogonal. T is built as
 // LAPACK's larft does.
 //
+// A reflector is applied to the columns beyond the next one in the pass that multiplies them by the next reflector, four
+// columns at a time, so a step reads and writes each of them once.
+//
 // Grid      one workgroup of WG invocations per matrix; each owns the rows i ≡ its index mod WG, of four.
 // Bindings  1 p f32 [batch, columns, ld / 4] as vec4, the panel's rows are overwritten by R
 //           2 v f32 [batch, columns, ld / 4]   3 t f32 [batch, count, count], upper triangular, row-major
 // Overrides WG  power of two; PANEL is the most columns of a panel
+// Consts    FOUR = 4
 const PANEL = 32u;
 override WG: u32 = 64u;
 struct Uniforms { ld: u32, columns: u32, first: u32, count: u32, batch: u32 }
@@ -18,8 +22,8 @@ struct Uniforms { ld: u32, columns: u32, first: u32, count: u32, batch: u32 }
 @group(0) @binding(2) var<storage, read_write> v: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> t: array<f32>;
 
-var<workgroup> partial: array<f32, 2112>; // 64 lanes of 33 values; a lane is the sum of WG / 64 invocations
-var<workgroup> total: array<f32, 33>;
+var<workgroup> partial: array<f32, 2112>; // at most 64 lanes of 33 values; a lane is the sum of WG / 64 invocations
+var<workgroup> total: array<f32, 36>;
 var<workgroup> triangle: array<f32, 1024>;
 var<workgroup> pivot: array<f32, 3>; // v's divisor, β, τ
 
@@ -27,6 +31,11 @@ var<workgroup> pivot: array<f32, 3>; // v's divisor, β, τ
 fn below(x: vec4f, i: u32, row: u32) -> vec4f {
   let at = 4u * i + vec4u(0u, 1u, 2u, 3u);
   return select(vec4f(), x, at >= vec4u(row));
+}
+
+// The first quad of an invocation's that reaches down to `row`.
+fn first_quad(row: u32, local: u32) -> u32 {
+  return row / 4u + (local + WG - (row / 4u) % WG) % WG;
 }
 
 @compute @workgroup_size(WG)
@@ -37,10 +46,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let quads = u.ld / 4u;
   let above = z * u.columns + u.first; // rows of p and v before the panel's
   for (var i = local; i < PANEL * PANEL; i += WG) { triangle[i] = 0.0; }
+  var tau_before = 0.0;
   for (var j = 0u; j < u.count; j++) {
     let row = u.first + j;
     let column = (above + j) * quads;
-    let start = row / 4u + (local + WG - (row / 4u) % WG) % WG;
+    let before = column - select(0u, quads, j > 0u);
+    let start = first_quad(row, local);
+    let start_before = first_quad(row - select(0u, 1u, j > 0u), local);
+    if (j > 0u) {
+      let weight = tau_before * total[j];
+      for (var i = start_before; i < quads; i += WG) { p[column + i] -= v[before + i] * weight; }
+    }
 
     // Largest magnitude below the diagonal, for a power of two that keeps the squares in range.
     var largest = 0.0;
@@ -67,6 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       workgroupBarrier();
       if (local < step) { partial[local] += partial[local + step]; }
     }
+    storageBarrier();
     workgroupBarrier();
     if (local == 0u) {
       let x = p[column + row / 4u][row % 4u];
@@ -90,18 +107,35 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     workgroupBarrier();
 
     // v_j times every other column of the panel: earlier reflectors for T, later columns to be reflected.
-    // Cleared by hand: naga zeroes a variable once a function, not once a turn of the loop.
     var sums: array<f32, 32>;
-    for (var k = 0u; k < u.count; k++) { sums[k] = 0.0; }
-    for (var i = start; i < quads; i += WG) {
-      let x = v[column + i];
-      for (var k = 0u; k < u.count; k++) {
-        let other = (above + k) * quads + i;
-        if (k < j) { sums[k] += dot(x, v[other]); }
-        if (k > j) { sums[k] += dot(x, p[other]); }
+    for (var k = 0u; k < j; k += FOUR) {
+      var four: vec4f;
+      four = vec4f();
+      for (var i = start; i < quads; i += WG) {
+        let x = v[column + i];
+        for (var e = 0u; e < FOUR; e++) { four[e] += dot(x, v[(above + min(k + e, j)) * quads + i]); }
       }
+      for (var e = 0u; e < FOUR; e++) { if (k + e < j) { sums[k + e] = four[e]; } }
     }
-    for (var turn = 0u; turn < WG / 64u; turn++) {
+    for (var k = j + 1u; k < u.count; k += FOUR) {
+      var four: vec4f;
+      four = vec4f();
+      var weight: vec4f; // 0 past the last column, which then stays as it is
+      for (var e = 0u; e < FOUR; e++) { weight[e] = select(0.0, tau_before * total[k + e], k + e < u.count); }
+      for (var i = start_before; i < quads; i += WG) {
+        let x = v[column + i];
+        let pending = v[before + i];
+        for (var e = 0u; e < FOUR; e++) {
+          let at = (above + min(k + e, u.count - 1u)) * quads + i;
+          let y = p[at] - pending * weight[e];
+          p[at] = y;
+          four[e] += dot(x, y);
+        }
+      }
+      for (var e = 0u; e < FOUR; e++) { if (k + e < u.count) { sums[k + e] = four[e]; } }
+    }
+    sums[j] = 0.0;
+    for (var turn = 0u; turn < (WG + 63u) / 64u; turn++) {
       if (local / 64u == turn) {
         for (var k = 0u; k < u.count; k++) {
           let at = (local % 64u) * 33u + k;
@@ -112,14 +146,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
     for (var k = local; k < u.count; k += WG) {
       var sum = 0.0;
-      for (var lane = 0u; lane < 64u; lane++) { sum += partial[lane * 33u + k]; }
+      for (var lane = 0u; lane < min(WG, 64u); lane++) { sum += partial[lane * 33u + k]; }
       total[k] = sum;
     }
     workgroupBarrier();
-    for (var i = start; i < quads; i += WG) {
-      let x = v[column + i] * tau;
-      for (var k = j + 1u; k < u.count; k++) { p[(above + k) * quads + i] -= x * total[k]; }
-    }
     // Column j of T: −τ T[:j, :j] (V[:, :j]ᵀ v_j), then τ.
     for (var k = local; k < j; k += WG) {
       var sum = 0.0;
@@ -127,6 +157,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       triangle[k * PANEL + j] = -tau * sum;
     }
     if (local == 0u) { triangle[j * PANEL + j] = tau; }
+    tau_before = tau;
     storageBarrier();
     workgroupBarrier();
   }

@@ -187,7 +187,7 @@ function factor(
   for (let first = 0; first < columns; first += PANEL) {
     const count = Math.min(PANEL, columns - first);
     const t = gpu.tensor([batch, count, count]);
-    gpu.run(qrPanelSpec(gpu.info.isSoftware ? 64 : 256), [p, v, t], { ld, columns, first, count, batch });
+    gpu.run(qrPanelSpec(gpu.info.isSoftware ? 8 : 256), [p, v, t], { ld, columns, first, count, batch });
     panels.push({ first, count, t });
     const next = first + count;
     if (next < columns) {
