@@ -52,6 +52,8 @@ export function matmulShare(options: ShareOptions): KernelSpec {
     C_TURNED: Number(turned),
     FORMAT: weight.format,
     PART: weight.part,
+    LANE_STEP: bByK ? columns : 4,
+    VEC_STEP: bByK ? 4 : 4 * lanes,
   };
   const name = "matmul_share";
   return once(`${name} ${Object.values(consts)}`, () => ({

@@ -13,7 +13,8 @@
 // Needs     multiples of 4: n, each operand's inner axis, and c's.
 // Consts    LANES subgroup size; TM rows, a multiple of LANES and of 4; TN vec4 columns a lane; STEP = 4 k or rows;
 //           A_LOADS = TM / LANES; QUADS = TM / 4; A_BY_K, B_BY_K 1 where k is the operand's outer axis;
-//           ACCUMULATE, C_TURNED 0 or 1; FORMAT of B, and PART: elements of it with the same scales, a multiple of STEP
+//           ACCUMULATE, C_TURNED 0 or 1; FORMAT of B, and PART: elements of it with the same scales, a multiple of STEP;
+//           LANE_STEP, VEC_STEP columns from a lane's first to the next lane's, and from a vec4 to a lane's next
 // Alias     Words, scales and four_scaled: see read_weight.ts, by which they are prepended
 struct Uniforms { m: u32, n: u32, k: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
@@ -57,7 +58,7 @@ fn add_products(
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = tile.x * TM;
-  let column = (tile.y * LANES + lane) * 4 * TN;
+  let column = tile.y * 4 * LANES * TN + lane * LANE_STEP;
   var acc: array<vec4f, TM * TN>;
   var x: array<vec4f, A_LOADS>;
   var y: array<vec4f, STEP * TN>;
@@ -65,7 +66,7 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
   for (var part = 0u; part < u.k; part += PART) {
     if (B_BY_K == 0) {
       for (var j = 0u; j < TN; j++) {
-        for (var s = 0u; s < STEP; s++) { kept[s * TN + j] = scales(index_b(tile.z, part, column + 4 * j + s)); }
+        for (var s = 0u; s < STEP; s++) { kept[s * TN + j] = scales(index_b(tile.z, part, column + VEC_STEP * j + s)); }
       }
     }
     for (var k = part; k < min(part + PART, u.k); k += STEP) {
@@ -74,12 +75,12 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
         for (var s = 0u; s < STEP; s++) {
           let at = index_b(tile.z, k + s, column);
           let all = scales(at);
-          for (var j = 0u; j < TN; j++) { y[s * TN + j] = select(vec4f(), four_scaled(at + 4 * j, all), k + s < u.k); }
+          for (var j = 0u; j < TN; j++) { y[s * TN + j] = select(vec4f(), four_scaled(at + VEC_STEP * j, all), k + s < u.k); }
         }
       } else {
         for (var j = 0u; j < TN; j++) {
           for (var s = 0u; s < STEP; s++) {
-            y[s * TN + j] = four_scaled(index_b(tile.z, k, column + 4 * j + s), kept[s * TN + j]);
+            y[s * TN + j] = four_scaled(index_b(tile.z, k, column + VEC_STEP * j + s), kept[s * TN + j]);
           }
           let t = transpose(mat4x4f(y[j], y[TN + j], y[2 * TN + j], y[3 * TN + j]));
           for (var s = 0u; s < STEP; s++) { y[s * TN + j] = t[s]; }
@@ -101,11 +102,11 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
     for (var i = 0u; i < QUADS; i++) {
       if (row + 4 * i < u.m) {
         for (var j = 0u; j < TN; j++) {
-          if (column + 4 * j < u.n) {
+          if (column + VEC_STEP * j < u.n) {
             let t = transpose(mat4x4f(
               acc[4 * i * TN + j], acc[(4 * i + 1) * TN + j], acc[(4 * i + 2) * TN + j], acc[(4 * i + 3) * TN + j],
             ));
-            let at = (tile.z * u.n + column + 4 * j) * (u.m / 4) + row / 4 + i;
+            let at = (tile.z * u.n + column + VEC_STEP * j) * (u.m / 4) + row / 4 + i;
             for (var s = 0u; s < STEP; s++) { store(at + s * (u.m / 4), t[s]); }
           }
         }
@@ -115,8 +116,8 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
     for (var i = 0u; i < TM; i++) {
       if (row + i < u.m) {
         for (var j = 0u; j < TN; j++) {
-          if (column + 4 * j < u.n) {
-            store((tile.z * u.m + row + i) * (u.n / 4) + column / 4 + j, acc[i * TN + j]);
+          if (column + VEC_STEP * j < u.n) {
+            store((tile.z * u.m + row + i) * (u.n / 4) + (column + VEC_STEP * j) / 4, acc[i * TN + j]);
           }
         }
       }
