@@ -20,7 +20,7 @@ const VENV = ".venv";
  * The kernelspec: this Deno by its absolute path, so it starts whatever PATH Jupyter has.
  *
  * `interrupt_mode: "message"`: the default sends SIGINT on a Stop, which ends the kernel with all its state; a
- * message ends the running cell alone.
+ * message ends the running cell alone. `GLIBC_TUNABLES` gives a software adapter huge pages, as in the tasks of deno.json.
  */
 export function kernelSpec(execPath: string): Record<string, unknown> {
   return {
@@ -28,6 +28,7 @@ export function kernelSpec(execPath: string): Record<string, unknown> {
     display_name: "Deno",
     language: "typescript",
     interrupt_mode: "message",
+    env: { GLIBC_TUNABLES: "glibc.malloc.hugetlb=1" },
   };
 }
 
