@@ -8,7 +8,7 @@ import { isConv1d } from "../io/stored_form.ts";
 import { linearModules } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import type { Adapter } from "./adapter.ts";
-import { findMethod, METHODS } from "./methods.ts";
+import { findMethod, METHODS, trainsMagnitude } from "./methods.ts";
 import { attach, type AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
 import { loadLayers, readLayers, saveLayers } from "./save_layers.ts";
@@ -63,7 +63,7 @@ export async function saveAdapter(
     rankPattern: config.rankPattern ?? {},
     alphaPattern: config.alphaPattern ?? {},
     rsLora: config.method === "rslora",
-    dora: config.method === "dora",
+    dora: trainsMagnitude(config),
     ...([...branches.values()].some(({ bias }) => bias) && { loraBias: true }),
     ...wholeWeightSettings(weights.keys(), new Set(branches.keys())),
     init: true,
@@ -75,7 +75,7 @@ export async function saveAdapter(
     return await writePeftAdapter(folder, { ...plain, config: { ...settings, init } });
   }
   if (expanded) return await writePeftAdapter(folder, toPlainLora(plain, start));
-  await writePeftAdapter(`${folder}/start`, { config: settings, factors: start });
+  await writePeftAdapter(`${folder}/start`, { config: { ...settings, dora: false }, factors: start });
   await writePeftAdapter(folder, { ...plain, config: { ...settings, init: peft! } });
 }
 
@@ -114,14 +114,15 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     }),
     targets: [...factors.keys()],
     dropout: config.dropout,
+    ...(method && config.dora && { magnitude: true }),
     ...(!method && { init: factors }),
     ...(start && { init: start }),
     ...(weights && { weights }),
   });
-  for (const [module, { a, b }] of factors) {
-    for (const [name, factor] of [["a", a], ["b", b]] as const) {
+  for (const [module, { a, b, magnitude }] of factors) {
+    for (const [name, factor] of [["a", a], ["b", b], ["magnitude", magnitude]] as const) {
       const trained = adapter.parameters.get(`${module}.${name}`);
-      if (trained) model.gpu.write(trained.value, toFloat32(factor));
+      if (trained && factor) model.gpu.write(trained.value, toFloat32(factor));
     }
   }
   return adapter;

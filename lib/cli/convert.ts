@@ -61,7 +61,7 @@ export const convert: Command = {
     if (to === "lora") {
       const plain = await plainLora(folder, adapter, name, joined, output);
       await writePeftAdapter(out, plain);
-      output.say(`Plain LoRA of rank ${plain.config.rank}; wrote ${out}`);
+      output.say(`${plain.config.dora ? "DoRA" : "Plain LoRA"} of rank ${plain.config.rank}; wrote ${out}`);
       return { out, to, rank: plain.config.rank };
     }
     if (name === undefined) {
@@ -86,7 +86,7 @@ export const convert: Command = {
   },
 };
 
-/** The adapter as plain LoRA; its start is read, or made again from the base. */
+/** The adapter as plain LoRA, or DoRA if it has magnitudes, of the untouched base; its start is read, or made again from the base. */
 async function plainLora(
   folder: string,
   adapter: PeftAdapter,
@@ -94,8 +94,8 @@ async function plainLora(
   product: typeof joined,
   output: Output,
 ): Promise<PeftAdapter> {
-  refuseMagnitudes(adapter.config);
   if (startOf(adapter.config.init) === undefined) {
+    refuseMagnitudes(adapter.config);
     return { ...adapter, config: { ...adapter.config, init: true } };
   }
   if (await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined) {

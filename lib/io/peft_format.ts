@@ -166,9 +166,8 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
   } catch (error) {
     fail("init_lora_weights", (error as Error).message.split("expected ").at(-1)!);
   }
-  for (const field of ["use_dora", "lora_bias"]) {
-    if (!json[field] || !startOf(init as string | boolean)) continue;
-    fail("init_lora_weights", `a start that leaves the base alone, with ${field}`);
+  if (json.lora_bias && startOf(init as string | boolean)) {
+    fail("init_lora_weights", "a start that leaves the base alone, with lora_bias");
   }
   if (json.use_dora && json.lora_bias) fail("lora_bias", "it unset, with use_dora");
   const tokens = (json.trainable_token_indices ?? []) as

@@ -86,6 +86,16 @@ const CASES: Case[] = [
     stored: { r: 3, use_dora: true, init_lora_weights: true },
     again: ["dora", 3],
   },
+  {
+    options: { method: "olora", rank: 3, alpha: 2, magnitude: true },
+    stored: { r: 3, use_dora: true, init_lora_weights: "olora" },
+    again: ["olora", 3],
+  },
+  {
+    options: { method: "pissa", rank: 3, iterations: 2, magnitude: true },
+    stored: { r: 6, use_dora: true, init_lora_weights: true },
+    again: ["dora", 6],
+  },
   { options: { method: "lora+", rank: 3 }, stored: { r: 3, init_lora_weights: true }, again: ["lora", 3] },
 ];
 

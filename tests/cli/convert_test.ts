@@ -89,6 +89,22 @@ for (const [words, rank] of [[[], 6], [["--freeze", "B"], 3], [["--method", "lor
   });
 }
 
+Deno.test("olora convert makes DoRA on the untouched base of an olora with magnitudes, which gguf has no form for", async () => {
+  const { folder, adapter, ids } = await trained("--magnitude");
+  const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);
+  const { rank } = await json("convert", "--adapter", adapter, "--to", "lora", "--out", `${folder}/dora`);
+  const { use_dora, init_lora_weights } = JSON.parse(
+    await Deno.readTextFile(`${folder}/dora/adapter_config.json`),
+  );
+  assertEquals([rank, use_dora, init_lora_weights], [6, true, true]);
+  same(await nll(ids, "--model", MODEL, "--adapter", `${folder}/dora`), expected, 1e-5);
+  const words = ["--adapter", adapter, "--to", "gguf", "--model", MODEL, "--out", `${folder}/gguf`];
+  const { code, stderr } = await run("convert", ...words);
+  assertEquals(code, 1);
+  assertMatch(stderr, /error: Cannot make plain LoRA of an adapter with magnitudes/);
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("olora convert makes the start again from the base where the folder has none, as PEFT's have", async () => {
   const { folder, adapter, ids } = await trained();
   const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);

@@ -101,10 +101,6 @@ const REFUSED: [Record<string, unknown>, string][] = [
   [{ peft_type: "IA3" }, 'found peft_type "IA3", expected "LORA"'],
   [{ bias: "some" }, 'found bias "some", expected "none", "all" or "lora_only"'],
   [
-    { use_dora: true, init_lora_weights: "olora" },
-    'found init_lora_weights "olora", expected a start that leaves the base alone, with use_dora',
-  ],
-  [
     { lora_bias: true, init_lora_weights: "pissa" },
     "expected a start that leaves the base alone, with lora_bias",
   ],

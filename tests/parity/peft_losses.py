@@ -58,6 +58,15 @@ model.save_pretrained(out + "/converted", path_initial_model_for_weight_conversi
 with safe_open(out + "/converted/adapter_model.safetensors", "pt") as file:
     found["converted"] = {"head": any("lm_head" in key for key in file.keys()), "trained": trained}
 
+model = get_peft_model(base(llama), config(use_dora=True))
+model.save_pretrained(out + "/dora-start")
+train(model, ids, 3)
+trained = nats(model, ids)
+model.save_pretrained(out + "/dora")
+model.save_pretrained(out + "/dora-converted", path_initial_model_for_weight_conversion=out + "/dora-start")
+again = PeftModel.from_pretrained(base(llama), out + "/dora-converted", torch_device="cpu")
+found["magnitudes"] = {"reloaded": furthest(nats(again, ids), trained), "trained": trained}
+
 model = get_peft_model(base(llama), config(rank_pattern={"q_proj": 2}, use_rslora=True))
 model.save_pretrained(out + "/rs-own")
 model.save_pretrained(out + "/rs-start")

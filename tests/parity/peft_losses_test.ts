@@ -28,6 +28,7 @@ interface Losses {
   second: number;
   bfloat16: number;
   converted: { head: boolean; trained: number[][] };
+  magnitudes: { reloaded: number; trained: number[][] };
   patterns: string;
   conv1d: string;
   rank: { declared: number; rows: number };
@@ -110,6 +111,23 @@ Deno.test({
       await writePeftAdapter(`${folder}/kept-plain`, plain);
       using _plain = await loadAdapter(model, `${folder}/kept-plain`);
       const { trained } = peft.converted;
+      (await score(model, ids)).forEach((row, i) => expectClose(row, trained[i], 3e-4, `row ${i}`));
+    });
+
+    await t.step("conversion drops DoRA's magnitudes: toPlainLora() keeps them", async () => {
+      const { reloaded, trained } = peft.magnitudes;
+      assert(reloaded > 0.01, `${reloaded}`);
+      await assertRejects(
+        () => loadAdapter(model, `${folder}/dora-converted`),
+        RangeError,
+        "has no lora_magnitude_vector, expected one of",
+      );
+      using adapter = await loadAdapter(model, `${folder}/dora`);
+      await saveAdapter(adapter, `${folder}/dora-again`);
+      const start = (await readPeftAdapter(`${folder}/dora-again/start`)).factors;
+      const plain = toPlainLora(await readPeftAdapter(`${folder}/dora-again`), start);
+      await writePeftAdapter(`${folder}/dora-plain`, plain);
+      using _plain = await loadAdapter(model, `${folder}/dora-plain`);
       (await score(model, ids)).forEach((row, i) => expectClose(row, trained[i], 3e-4, `row ${i}`));
     });
 

@@ -112,6 +112,40 @@ const MADE: Record<
     steps: 4,
     converted: true,
   },
+  "dora on olora, untrained": {
+    config: { r: 4, target_modules: "all-linear", init_lora_weights: "olora", use_dora: true },
+  },
+  "dora on olora, trained": {
+    config: {
+      ...{ r: 4, lora_alpha: 6, target_modules: "all-linear", lora_dropout: 0.1 },
+      ...{ init_lora_weights: "olora", use_dora: true },
+    },
+    steps: 20,
+  },
+  "dora on olora with patterns and rslora's scale": {
+    config: {
+      ...{ r: 4, target_modules: "all-linear", init_lora_weights: "olora", use_dora: true, use_rslora: true },
+      ...{ rank_pattern: { q_proj: 2 }, alpha_pattern: { down_proj: 3 } },
+    },
+    steps: 20,
+  },
+  "dora on olora, with biases, on qwen2": {
+    model: "qwen2",
+    config: {
+      ...{ r: 2, target_modules: "all-linear", init_lora_weights: "olora", use_dora: true, bias: "all" },
+    },
+    steps: 20,
+  },
+  "dora on pissa, untrained": { config: { r: 3, lora_alpha: 2, init_lora_weights: "pissa", use_dora: true } },
+  "dora on pissa, trained": {
+    config: { r: 3, lora_alpha: 5, target_modules: "all-linear", init_lora_weights: "pissa", use_dora: true },
+    steps: 20,
+  },
+  "dora on pissa by iterations": {
+    config: { r: 3, init_lora_weights: "pissa_niter_16", use_dora: true },
+    steps: 20,
+    start: true,
+  },
   "pissa, untrained": { config: { r: 3, lora_alpha: 2, init_lora_weights: "pissa" } },
   "pissa, trained": {
     config: { r: 3, target_modules: "all-linear", init_lora_weights: "pissa", lora_alpha: 5 },
@@ -306,6 +340,25 @@ const OURS: Record<string, { options: AttachOptions; to?: "lora" | "residual" | 
     options: { method: "dora", rank: 4, rankPattern: { q_proj: 2 }, alphaPattern: { "layers.1.*": 7 } },
   },
   "dora, merged": { options: { method: "dora", rank: 4, targets: "all-linear" }, to: "merged" },
+  "olora with magnitudes": {
+    options: { method: "olora", rank: 4, alpha: 6, magnitude: true, dropout: 0.1 },
+  },
+  "olora with magnitudes as dora": {
+    options: { method: "olora", rank: 4, alpha: 6, magnitude: true },
+    to: "lora",
+  },
+  "olora with magnitudes as residual": {
+    options: { method: "olora", rank: 4, alpha: 6, magnitude: true },
+    to: "residual",
+  },
+  "olora with magnitudes, merged": {
+    options: { method: "olora", rank: 4, alpha: 6, magnitude: true, targets: "all-linear" },
+    to: "merged",
+  },
+  "olora by pivots with magnitudes": {
+    options: { method: "olora", rank: 4, basis: "pivoted", magnitude: true },
+  },
+  "pissa with magnitudes": { options: { method: "pissa", rank: 3, alpha: 5, magnitude: true } },
   "pissa": { options: { method: "pissa", rank: 3, alpha: 5 } },
   "pissa as lora": { options: { method: "pissa", rank: 3, alpha: 5 }, to: "lora" },
   "pissa as residual": { options: { method: "pissa", rank: 3, alpha: 5 }, to: "residual" },

@@ -27,6 +27,7 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
     clip: 1,
   },
   "dora with dropout": { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 },
+  "olora with magnitudes": { method: "olora", magnitude: true, rank: 4, targets: "all-linear", dropout: 0.2 },
   "mora with dropout": { method: "mora", rank: 4, targets: "all-linear", dropout: 0.2 },
   "remora with dropout": {
     ...{ method: "remora", rank: 4, targets: "all-linear", dropout: 0.2 },
