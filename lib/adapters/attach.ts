@@ -52,7 +52,7 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
     ...target,
     w: model.weights.get(`${target.module}.weight`)!,
   }));
-  const wanted = all.map((target) => settingsOf(asked, target));
+  const wanted = all.map(({ module }) => settingsOf(asked, module));
   const context = contextOf(model, method, options);
   // Factors that are given may be of any rank: a plain LoRA made of an olora has twice its.
   if (!options.init) checkRanks(wanted, all);
@@ -152,7 +152,7 @@ function startMagnitude(
 }
 
 /** The settings of one layer, in which patterns have been looked up. */
-function settingsOf(config: AdapterConfig, { module }: Target): AdapterConfig {
+export function settingsOf(config: AdapterConfig, module: string): AdapterConfig {
   const { rankPattern = {}, alphaPattern = {}, ...rest } = config;
   const rank = moduleRank({ ...rest, rankPattern }, module);
   return { ...rest, rank, alpha: moduleAlpha({ ...rest, alphaPattern }, module) };

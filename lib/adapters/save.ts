@@ -2,6 +2,7 @@ import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { readTextIfAny } from "../io/json_file.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
+import { readPeftAdalora } from "../io/peft_adalora.ts";
 import { moduleRank, moduleScale, type PeftConfig, type PeftFactors, startOf } from "../io/peft_format.ts";
 import { targetNames } from "../io/peft_targets.ts";
 import { isConv1d } from "../io/stored_form.ts";
@@ -11,6 +12,7 @@ import type { Adapter } from "./adapter.ts";
 import { findMethod, METHODS, trainsMagnitude } from "./methods.ts";
 import { attach, type AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
+import { loadAdalora, saveAdalora } from "./save_adalora.ts";
 import { loadLayers, readLayers, saveLayers } from "./save_layers.ts";
 import { saveModel } from "./save_model.ts";
 import { wholeWeightSettings } from "./whole_weights.ts";
@@ -22,8 +24,9 @@ import { wholeWeightSettings } from "./whole_weights.ts";
  * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
  * does not depend on the signs of Q. A start that PEFT cannot form (another basis, milora, lora-ga, pissa by iterations; any for GPT-2, whose
  * matrices PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
- * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32, and what
- * has no two factors (mora, remora, flora, adalora, lora2, alora) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and
+ * [B, B₀] and [A; −A₀], which is the same function. An adalora is written as PEFT's AdaLoRA (`saveAdalora`), full
+ * fine-tuning as a model folder in f32, and what
+ * has no two factors (mora, remora, flora, lora2, alora) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and
  * `kit_adapter.safetensors` with `<module>.<name>` for all that is trained.
  *
  * @param options `delta`: in the kit's own form, whether to write the change of each weight too, as `<module>.delta`.
@@ -35,6 +38,7 @@ export async function saveAdapter(
 ): Promise<void> {
   const { model, config, branches } = adapter;
   if (config.method === "full") return void await saveModel(model, folder);
+  if (config.method === "adalora") return await saveAdalora(adapter, folder);
   if (adapter.layers.size) return await saveLayers(adapter, folder, delta);
   const transposed = config.method === "olora" &&
     [...branches.keys()].some((path) => isConv1d(`${path}.weight`));
@@ -91,6 +95,8 @@ export async function saveAdapter(
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
   const own = await readLayers(folder);
   if (own) return await loadLayers(model, folder, own);
+  const adalora = await readPeftAdalora(folder);
+  if (adalora) return await loadAdalora(model, adalora);
   const { config, factors, weights } = await readPeftAdapter(folder);
   const method = startOf(config.init);
   const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;

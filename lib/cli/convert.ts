@@ -8,6 +8,7 @@ import { readTextIfAny } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
+import { readPeftAdalora } from "../io/peft_adalora.ts";
 import { type PeftAdapter, refuseMagnitudes, startOf } from "../io/peft_format.ts";
 import { loadModel } from "../nn/model.ts";
 import { checkInputs, type Command, openGpu, type Output } from "./command.ts";
@@ -46,7 +47,7 @@ export const convert: Command = {
     }
     const name = args.text("model");
     if (name !== undefined) await checkInputs(name, folder);
-    const own = await readLayers(folder);
+    const own = await readLayers(folder) ?? (await readPeftAdalora(folder) && { method: "adalora" });
     if (own) {
       throw new RangeError(
         `Cannot convert ${folder}: found method ${own.method}, expected one of two factors; merge takes any`,

@@ -11,7 +11,7 @@ import sys
 import warnings
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 warnings.simplefilter("ignore")
@@ -40,11 +40,14 @@ def train(model, ids, steps):
         optimizer.zero_grad()
         model(input_ids=x, labels=x).loss.backward()
         optimizer.step()
+        if hasattr(model.base_model, "update_and_allocate"):
+            model.base_model.update_and_allocate(step + 1)
 
 
 def write(case, ids):
     torch.manual_seed(3)
-    model = get_peft_model(base(case["base"]), LoraConfig(task_type="CAUSAL_LM", **case["config"]))
+    kind = AdaLoraConfig if "init_r" in case["config"] else LoraConfig
+    model = get_peft_model(base(case["base"]), kind(task_type="CAUSAL_LM", **case["config"]))
     converted = case.get("converted")
     if converted:
         model.save_pretrained(case["out"] + "-start")
