@@ -23,7 +23,7 @@ export interface MethodOptions {
   readonly keep?: "orthonormal";
   /** lora: A₀ of each layer is scaled to the Frobenius norm that olora's has. */
   readonly norm?: "olora";
-  /** olora, pissa: the lengths of the merged weight's rows are trained too, as in dora; PEFT's `use_dora` with that start. */
+  /** olora, pissa, lora-ga: the lengths of the merged weight's rows are trained too, as in dora; PEFT's `use_dora` with that start. */
   readonly magnitude?: true;
   /** pissa: rounds of subspace iteration in place of a whole decomposition. */
   readonly iterations?: number;

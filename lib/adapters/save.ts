@@ -87,8 +87,8 @@ export async function saveAdapter(
  * Attaches the adapter in `folder`, as `saveAdapter` or PEFT wrote it, with the function it had.
  *
  * Of an adapter that starts away from zero, B₀ and A₀ are read from `start/` beside it, where that is; else they are made
- * again from the base: for olora by QR of r columns, for pissa by SVD. PEFT's `pissa_niter_[k]` draws its start and
- * needs `start/`, which is what PEFT's `save_pretrained` writes before training.
+ * again from the base: for olora by QR of r columns, for pissa by SVD. PEFT's `pissa_niter_[k]` draws its start and its
+ * `lora_ga` takes it from gradients; both need `start/`, which is what PEFT's `save_pretrained` writes before training.
  *
  * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached.
  */
@@ -100,11 +100,15 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
   const { config, factors, weights } = await readPeftAdapter(folder);
   const method = startOf(config.init);
   const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
-  if (method && !stored && /niter/.test(String(config.init))) {
+  const lost = method === "lora-ga"
+    ? "came from gradients"
+    : /niter/.test(String(config.init)) && "was drawn at random";
+  if (method && !stored && lost) {
     throw new RangeError(
       `Cannot attach ${folder}: found init_lora_weights ${
         JSON.stringify(config.init)
-      } and no start/, expected there what PEFT saved before training, as its start was drawn at random`,
+      } and no start/, expected there what PEFT saved before training, as its start ${lost}; or what PEFT makes of ` +
+        `it with path_initial_model_for_weight_conversion, which needs none`,
     );
   }
   const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;

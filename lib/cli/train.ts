@@ -47,7 +47,7 @@ export const train: Command = {
     "no-subtract": { type: "flag", help: "olora: start away from the base, nothing being subtracted" },
     keep: { type: "text", value: "K", help: "olora: orthonormal, to make B so again after each update" },
     norm: { type: "text", value: "M", help: "lora: olora, to start with the norm that its A has" },
-    magnitude: { type: "flag", help: "olora, pissa: train the lengths of the weight's rows too, as in dora" },
+    magnitude: { type: "flag", help: "olora, pissa, lora-ga: train the lengths of the rows too, as in dora" },
     ratio: { type: "number", value: "X", help: "lora+: learning rate of B over that of A (default 16)" },
     iterations: {
       type: "number",

@@ -89,15 +89,16 @@ export function moduleScale(config: PeftConfig, path: string): number {
  *
  * @throws {RangeError} If PEFT changes the base in a way that is not known here, as for "loftq".
  */
-export function startOf(init: PeftConfig["init"]): "olora" | "pissa" | undefined {
+export function startOf(init: PeftConfig["init"]): "olora" | "pissa" | "lora-ga" | undefined {
   if (typeof init === "boolean") return undefined;
   if (init.toLowerCase() === "olora") return "olora";
+  if (init === "lora_ga") return "lora-ga";
   if (/^pissa(_niter_\d+)?$/.test(init)) return "pissa";
   if (BASE_KEPT.includes(init.toLowerCase())) return undefined;
   throw new RangeError(
     `Cannot use init_lora_weights ${
       JSON.stringify(init)
-    }: expected true, false, "olora", "pissa", "pissa_niter_[k]" or one of ${
+    }: expected true, false, "olora", "pissa", "pissa_niter_[k]", "lora_ga" or one of ${
       BASE_KEPT.map((name) => JSON.stringify(name)).join(", ")
     }`,
   );

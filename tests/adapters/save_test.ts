@@ -66,6 +66,11 @@ const CASES: Case[] = [
     again: ["lora", 6],
   },
   {
+    options: { method: "lora-ga", rank: 3, alpha: 6, magnitude: true },
+    stored: { r: 6, use_dora: true, init_lora_weights: true },
+    again: ["dora", 6],
+  },
+  {
     options: { method: "eva", rank: 3, alpha: 6 },
     stored: { r: 3, lora_alpha: 6, init_lora_weights: "eva" },
     again: ["eva", 3],

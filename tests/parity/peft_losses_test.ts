@@ -34,6 +34,7 @@ interface Losses {
   rank: { declared: number; rows: number };
   direction: number[];
   reloaded: number;
+  gradients: { reloaded: number; trained: number[][] };
 }
 
 async function load(folder: string): Promise<Model> {
@@ -184,6 +185,23 @@ Deno.test({
       assert(peft.reloaded > 0.01, `${peft.reloaded}`);
       await assertRejects(() => loadAdapter(model, `${folder}/niter`), RangeError, "and no start/");
     });
+
+    await t.step(
+      "lora_ga is loaded on the base that its start was not taken out of: loadAdapter()",
+      async () => {
+        const { reloaded, trained } = peft.gradients;
+        assert(reloaded > 0.1, `${reloaded}`);
+        await assertRejects(
+          () => loadAdapter(model, `${folder}/ga`),
+          RangeError,
+          "expected there what PEFT saved before training, as its start came from gradients; or what PEFT makes of it",
+        );
+        await Deno.rename(`${folder}/ga-start`, `${folder}/ga/start`);
+        using adapter = await loadAdapter(model, `${folder}/ga`);
+        assertEquals(adapter.config.method, "lora-ga");
+        (await score(model, ids)).forEach((row, i) => expectClose(row, trained[i], 3e-4, `row ${i}`));
+      },
+    );
 
     await Deno.remove(folder, { recursive: true });
   },
