@@ -14,7 +14,7 @@ import { Parameters } from "../autograd/parameters.ts";
 import { attachLayers } from "./attach_layers.ts";
 import { Adapter, type AdapterBranch, type AdapterConfig } from "./adapter.ts";
 import type { Factors, Method, StartContext, Target } from "./method.ts";
-import { findMethod } from "./methods.ts";
+import { findMethod, trainsMagnitude } from "./methods.ts";
 import { resolveOptions } from "./options.ts";
 import { selectTargets } from "./targets.ts";
 import { wholeWeights } from "./whole_weights.ts";
@@ -52,7 +52,7 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
     ...target,
     w: model.weights.get(`${target.module}.weight`)!,
   }));
-  const wanted = all.map((target) => settingsOf(asked, target));
+  const wanted = all.map(({ module }) => settingsOf(asked, module));
   const context = contextOf(model, method, options);
   // Factors that are given may be of any rank: a plain LoRA made of an olora has twice its.
   if (!options.init) checkRanks(wanted, all);
@@ -93,7 +93,7 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
     const { rank, alpha } = settings[i];
     const scale = method.scale?.(settings[i]) ?? alpha / rank;
     const magnitude = parameters.get(`${module}.magnitude`);
-    if (magnitude) startMagnitude(gpu, w, factors[i], scale, magnitude.value);
+    if (magnitude) startMagnitude(gpu, w, factors[i], startsAtZero ? scale : undefined, magnitude.value);
     const bias = factors[i].bias && entry(`${module}.c`, factors[i].bias);
     factors[i].bias?.dispose();
     const branch = {
@@ -134,11 +134,17 @@ function contextOf(
   );
 }
 
-/** Writes m of one layer to `into`: as it is given, or the norms of the rows of W + s B A. */
-function startMagnitude(gpu: Gpu, w: Tensor, factors: Factors, scale: number, into: Tensor): void {
+/** Writes m of one layer to `into`: as it is given, or the norms of the rows of W + s B A, or of W where no s is given. */
+function startMagnitude(
+  gpu: Gpu,
+  w: Tensor,
+  factors: Factors,
+  scale: number | undefined,
+  into: Tensor,
+): void {
   const { a, b, magnitude } = factors;
   const norms = () => {
-    using merged = effectiveWeight(gpu, w, { scale, trained: { a, b } });
+    using merged = effectiveWeight(gpu, w, scale === undefined ? scale : { scale, trained: { a, b } });
     return rowNorms(gpu, merged);
   };
   using start = magnitude ?? norms();
@@ -146,7 +152,7 @@ function startMagnitude(gpu: Gpu, w: Tensor, factors: Factors, scale: number, in
 }
 
 /** The settings of one layer, in which patterns have been looked up. */
-function settingsOf(config: AdapterConfig, { module }: Target): AdapterConfig {
+export function settingsOf(config: AdapterConfig, module: string): AdapterConfig {
   const { rankPattern = {}, alphaPattern = {}, ...rest } = config;
   const rank = moduleRank({ ...rest, rankPattern }, module);
   return { ...rest, rank, alpha: moduleAlpha({ ...rest, alphaPattern }, module) };
@@ -221,7 +227,7 @@ function roomFor(
   const shapes = targets.flatMap(({ module, out }, i) => [
     ...(frozen === "A" ? [] : [a[i]]),
     ...(frozen === "B" ? [] : [b[i]]),
-    ...(method.magnitude ? [[`${module}.magnitude`, [out]] as const] : []),
+    ...(trainsMagnitude(config) ? [[`${module}.magnitude`, [out]] as const] : []),
     ...(factors[i].bias ? [[`${module}.c`, [out]] as const] : []),
   ]);
   return new Parameters(gpu, new Map([...shapes, ...more]));
@@ -276,9 +282,9 @@ function given(
     if (!found) throw new RangeError(`Cannot start ${module}: found no factors, expected ${expected}`);
     const { a, b, magnitude, bias } = found;
     const { method } = settings[i];
-    if (magnitude && !findMethod(method).magnitude) {
+    if (magnitude && !trainsMagnitude(settings[i])) {
       throw new RangeError(
-        `Cannot start ${module}: found a magnitude, expected none for method ${method}; it is dora's`,
+        `Cannot start ${module}: found a magnitude, expected none for method ${method}; it is dora's, or an option`,
       );
     }
     for (const [name, vector] of Object.entries({ magnitude, bias })) {

@@ -5,7 +5,7 @@ import { balanced } from "../linalg/balanced.ts";
 import { svdOfProduct } from "../linalg/svd_product.ts";
 import type { Adapter, AdapterBranch } from "./adapter.ts";
 import { attach } from "./attach.ts";
-import { findMethod } from "./methods.ts";
+import { trainsMagnitude } from "./methods.ts";
 import { addTaskVectors } from "./task_arithmetic.ts";
 
 /** Options of `combine`. */
@@ -96,7 +96,7 @@ function check(adapters: readonly Adapter[], weights: readonly number[], rank: n
   }
   const other = adapters.find(({ branches, config }) => !branches.size && config.method !== "full");
   if (other) fail(`an adapter of method ${other.config.method}`, "low-rank adapters");
-  if (adapters.some(({ config }) => findMethod(config.method).magnitude)) {
+  if (adapters.some(({ config }) => trainsMagnitude(config))) {
     fail("an adapter with a magnitude", "adapters that are added to the base, as its rows are scaled");
   }
   if (!full && adapters.some((adapter) => adapter.wholeWeights.length || hasBias(adapter))) {

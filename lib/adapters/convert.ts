@@ -1,6 +1,6 @@
 import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { type PeftAdapter, type PeftConfig, type PeftFactors, refuseMagnitudes } from "../io/peft_format.ts";
+import type { PeftAdapter, PeftConfig, PeftFactors } from "../io/peft_format.ts";
 import { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import type { Adapter } from "./adapter.ts";
@@ -40,14 +40,15 @@ function sideBySide(first: PeftFactors, second: PeftFactors): PeftFactors {
  * The same function as plain LoRA on the untouched base: s (B A − B₀ A₀) by factors of rank 2 r, or of rank r where one
  * factor has stayed what it was bit for bit, as with `freeze`: B (A − A₀) or (B − B₀) A.
  *
- * Ranks and α that differ between modules are doubled likewise; with `rsLora` α grows by √2.
+ * Ranks and α that differ between modules are doubled likewise; with `rsLora` α grows by √2. Magnitudes stay what they are,
+ * and make of it DoRA of the untouched base.
  *
- * Source: PEFT's conversion of OLoRA and PiSSA to LoRA; rank r for a frozen factor is our own.
+ * Source: PEFT's conversion of OLoRA and PiSSA to LoRA, which loses magnitudes; rank r for a frozen factor is our own.
  *
  * @param adapter A and B as they are now.
  * @param start A₀ and B₀, by the same modules.
  * @param product How both products become one: `joined`, whose factors are the adapter's own numbers, or `moved`.
- * @throws {RangeError} If a module has no start, or has a magnitude.
+ * @throws {RangeError} If a module has no start.
  */
 export function toPlainLora(
   adapter: PeftAdapter,
@@ -55,7 +56,6 @@ export function toPlainLora(
   product: (now: PeftFactors, before: PeftFactors) => PeftFactors = joined,
 ): PeftAdapter {
   const { config, factors } = adapter;
-  refuseMagnitudes(config);
   for (const module of factors.keys()) {
     if (!start.has(module)) {
       throw new RangeError(`Cannot convert ${module}: found no starting factors, expected A₀ and B₀`);
@@ -65,7 +65,10 @@ export function toPlainLora(
   const isFrozen = (factor: "a" | "b") =>
     pairs.every(({ now, before }) => sameNumbers(now[factor], before[factor]));
   const plain = (made: (now: PeftFactors, before: PeftFactors) => PeftFactors) =>
-    new Map(pairs.map(({ module, now, before }) => [module, made(now, before)]));
+    new Map(pairs.map(({ module, now, before }) => {
+      const { magnitude } = now;
+      return [module, { ...made(now, before), ...(magnitude && { magnitude }) }];
+    }));
   const same = { ...config, init: true };
   if (isFrozen("b")) {
     return {

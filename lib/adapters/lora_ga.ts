@@ -26,7 +26,7 @@ const ITERATIONS = 4;
 export const loraGa: Method = {
   name: "lora-ga",
   startsAtZero: false,
-  takes: ["freeze", "gamma", "stable"],
+  takes: ["freeze", "gamma", "stable", "magnitude"],
   batches: 8,
   async start(gpu, targets, config, context) {
     const { rank } = config;

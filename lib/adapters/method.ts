@@ -85,7 +85,7 @@ export interface Method {
   readonly startsAtZero: boolean;
   /** The factor that is never trained, if any; of a method that takes `freeze`, the option says it. */
   readonly frozen?: "A" | "B";
-  /** Whether the lengths of the rows of the merged weight are trained beside the factors. */
+  /** Whether the lengths of the rows of the merged weight are always trained beside the factors. */
   readonly magnitude?: boolean;
   /** In place of two factors: what the layer computes. `start` then makes nothing. */
   readonly layer?: LayerForm;

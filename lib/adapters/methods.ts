@@ -1,4 +1,5 @@
 import { adalora } from "./adalora.ts";
+import type { AdapterConfig } from "./adapter.ts";
 import { alora } from "./alora.ts";
 import { dora } from "./dora.ts";
 import { eva } from "./eva.ts";
@@ -72,4 +73,11 @@ export function findMethod(name: string): Method {
     throw new RangeError(`Cannot use method "${name}": expected one of ${methodNames.join(", ")}`);
   }
   return method;
+}
+
+/** Whether the lengths of the rows of the merged weight are trained beside the factors. */
+export function trainsMagnitude(
+  { method, magnitude }: Pick<AdapterConfig, "method" | "magnitude">,
+): boolean {
+  return magnitude ?? findMethod(method).magnitude ?? false;
 }

@@ -24,7 +24,7 @@ export const olora: Method = {
   name: "olora",
   peft: "olora",
   startsAtZero: false,
-  takes: ["freeze", "basis", "balance", "subtract", "keep"],
+  takes: ["freeze", "basis", "balance", "subtract", "keep", "magnitude"],
   async start(gpu, targets, config) {
     const { basis = "first", balance = 1, rank } = config;
     let factors: Factors[];

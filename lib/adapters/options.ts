@@ -23,6 +23,8 @@ export interface MethodOptions {
   readonly keep?: "orthonormal";
   /** lora: A₀ of each layer is scaled to the Frobenius norm that olora's has. */
   readonly norm?: "olora";
+  /** olora, pissa, lora-ga: the lengths of the merged weight's rows are trained too, as in dora; PEFT's `use_dora` with that start. */
+  readonly magnitude?: true;
   /** pissa: rounds of subspace iteration in place of a whole decomposition. */
   readonly iterations?: number;
   /** mora: how x is brought to the side of the matrix: 1 adds up groups, 6 turns each (default). */
@@ -93,6 +95,7 @@ const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   subtract: oneOf(true, false),
   keep: oneOf("orthonormal"),
   norm: oneOf("olora"),
+  magnitude: oneOf(true),
   iterations: count,
   type: oneOf(1, 6),
   gamma: positive,

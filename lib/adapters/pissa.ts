@@ -21,7 +21,7 @@ export const pissa: Method = {
   name: "pissa",
   peft: "pissa",
   startsAtZero: false,
-  takes: ["freeze", "iterations"],
+  takes: ["freeze", "iterations", "magnitude"],
   async start(gpu, targets, config) {
     if (config.iterations !== undefined) return await iterated(gpu, targets, config);
     return (await decompose(gpu, targets)).map((found, i) => balancedFactors(gpu, found, targets[i], config));

@@ -8,7 +8,7 @@ import { quantizeModel } from "../nn/quantize.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import type { Adapter, AdapterBranch } from "./adapter.ts";
 import { attach, type AttachOptions } from "./attach.ts";
-import { findMethod } from "./methods.ts";
+import { findMethod, trainsMagnitude } from "./methods.ts";
 import { balancedOnHost } from "./singular.ts";
 
 /** Options of `attachQuantized`. */
@@ -46,7 +46,7 @@ export function startsInBase(method: string): boolean {
  * - "loftq": T rounds of Q = quant(W − s B A), s B A = the r largest singular triplets of W − Q.
  * - a method that starts at zero (lora, dora, …) or has no factors: Q = quant(W), its QLoRA.
  *
- * Of the first two kinds the adapter is a plain "lora" that starts at those factors, and fits no other base: to keep it,
+ * Of the first two kinds the adapter is a plain "lora" (with `magnitude` a "dora") that starts at those factors, and fits no other base: to keep it,
  * write the base with `saveModel`. Layers that are not targets are quantised as they are.
  *
  * Source: the residual form: PEFT's tests of OLoRA, and Meng et al. 2024, arXiv:2404.02948, §4 (QPiSSA). LoftQ: Li et al.
@@ -83,8 +83,9 @@ export async function attachQuantized(model: Model, options: QuantizedOptions): 
     }
     const { rank, alpha, dropout, seed, rankPattern, alphaPattern } = start.config;
     const made = name ?? `${model.source.name} less the start of ${method}, in ${dtype}`;
+    const plain = trainsMagnitude(start.config) ? "dora" : "lora";
     return await attached(await quantizeModel(model, dtype, { instead, name: made }), {
-      ...{ method: "lora", rank, alpha, dropout, seed, init: factors, targets: [...factors.keys()] },
+      ...{ method: plain, rank, alpha, dropout, seed, init: factors, targets: [...factors.keys()] },
       ...(rankPattern && { rankPattern }),
       ...(alphaPattern && { alphaPattern }),
     });

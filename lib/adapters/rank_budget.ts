@@ -89,11 +89,12 @@ export class RankBudget implements Course {
   readonly #mean: Tensor;
   readonly #uncertainty: Tensor;
   readonly #mask: Tensor;
+  #steps = 0;
 
   /** A budget before the first update; `e` and then what is scored must come first in the arena. */
   constructor(parameters: Parameters, targets: readonly LayerTarget[], form: BudgetedForm) {
     const { gpu } = parameters;
-    const { orthogonality = 0.1 } = targets[0].config;
+    const orthogonality = orthogonalityOf(targets[0].config);
     this.#parameters = parameters;
     this.#targets = targets;
     this.#form = form;
@@ -118,6 +119,11 @@ export class RankBudget implements Course {
     this.#orthogonality = orthogonality ? new Orthogonality(gpu, factors, orthogonality) : undefined;
   }
 
+  /** Updates of the last training that it was checked for, 0 before any. */
+  get steps(): number {
+    return this.#steps;
+  }
+
   /**
    * Whether there are updates between the warm-ups.
    *
@@ -125,6 +131,7 @@ export class RankBudget implements Course {
    */
   check(steps: number): void {
     const { initWarmup, finalWarmup } = this.#plan(steps);
+    this.#steps = steps;
     if (steps === 0 || initWarmup + finalWarmup < steps) return;
     throw new RangeError(
       `Cannot train ${steps} steps with initWarmup ${initWarmup} and finalWarmup ${finalWarmup}: ` +
@@ -231,6 +238,11 @@ export class RankBudget implements Course {
     const next = this.#parameters.names.find((name) => !own.has(name));
     return next ? this.#parameters.get(next)!.value.offset / 4 : this.#parameters.data.size;
   }
+}
+
+/** Weight of the orthogonality beside the loss in nats: `orthogonality`, or 0.1. */
+export function orthogonalityOf({ orthogonality = 0.1 }: Pick<MethodOptions, "orthogonality">): number {
+  return orthogonality;
 }
 
 /** Triplets of a layer at the end, on average: `targetRank`, or two thirds of the rank as in the paper's experiments. */

@@ -2,15 +2,17 @@ import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { readTextIfAny } from "../io/json_file.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
+import { readPeftAdalora } from "../io/peft_adalora.ts";
 import { moduleRank, moduleScale, type PeftConfig, type PeftFactors, startOf } from "../io/peft_format.ts";
 import { targetNames } from "../io/peft_targets.ts";
 import { isConv1d } from "../io/stored_form.ts";
 import { linearModules } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import type { Adapter } from "./adapter.ts";
-import { findMethod, METHODS } from "./methods.ts";
+import { findMethod, METHODS, trainsMagnitude } from "./methods.ts";
 import { attach, type AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
+import { loadAdalora, saveAdalora } from "./save_adalora.ts";
 import { loadLayers, readLayers, saveLayers } from "./save_layers.ts";
 import { saveModel } from "./save_model.ts";
 import { wholeWeightSettings } from "./whole_weights.ts";
@@ -22,8 +24,9 @@ import { wholeWeightSettings } from "./whole_weights.ts";
  * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
  * does not depend on the signs of Q. A start that PEFT cannot form (another basis, milora, lora-ga, pissa by iterations; any for GPT-2, whose
  * matrices PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
- * [B, B₀] and [A; −A₀], which is the same function. Full fine-tuning is written as a model folder in f32, and what
- * has no two factors (mora, remora, flora, adalora, lora2, alora) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and
+ * [B, B₀] and [A; −A₀], which is the same function. An adalora is written as PEFT's AdaLoRA (`saveAdalora`), full
+ * fine-tuning as a model folder in f32, and what
+ * has no two factors (mora, remora, flora, lora2, alora) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and
  * `kit_adapter.safetensors` with `<module>.<name>` for all that is trained.
  *
  * @param options `delta`: in the kit's own form, whether to write the change of each weight too, as `<module>.delta`.
@@ -35,6 +38,7 @@ export async function saveAdapter(
 ): Promise<void> {
   const { model, config, branches } = adapter;
   if (config.method === "full") return void await saveModel(model, folder);
+  if (config.method === "adalora") return await saveAdalora(adapter, folder);
   if (adapter.layers.size) return await saveLayers(adapter, folder, delta);
   const transposed = config.method === "olora" &&
     [...branches.keys()].some((path) => isConv1d(`${path}.weight`));
@@ -63,7 +67,7 @@ export async function saveAdapter(
     rankPattern: config.rankPattern ?? {},
     alphaPattern: config.alphaPattern ?? {},
     rsLora: config.method === "rslora",
-    dora: config.method === "dora",
+    dora: trainsMagnitude(config),
     ...([...branches.values()].some(({ bias }) => bias) && { loraBias: true }),
     ...wholeWeightSettings(weights.keys(), new Set(branches.keys())),
     init: true,
@@ -75,7 +79,7 @@ export async function saveAdapter(
     return await writePeftAdapter(folder, { ...plain, config: { ...settings, init } });
   }
   if (expanded) return await writePeftAdapter(folder, toPlainLora(plain, start));
-  await writePeftAdapter(`${folder}/start`, { config: settings, factors: start });
+  await writePeftAdapter(`${folder}/start`, { config: { ...settings, dora: false }, factors: start });
   await writePeftAdapter(folder, { ...plain, config: { ...settings, init: peft! } });
 }
 
@@ -83,22 +87,28 @@ export async function saveAdapter(
  * Attaches the adapter in `folder`, as `saveAdapter` or PEFT wrote it, with the function it had.
  *
  * Of an adapter that starts away from zero, B₀ and A₀ are read from `start/` beside it, where that is; else they are made
- * again from the base: for olora by QR of r columns, for pissa by SVD. PEFT's `pissa_niter_[k]` draws its start and
- * needs `start/`, which is what PEFT's `save_pretrained` writes before training.
+ * again from the base: for olora by QR of r columns, for pissa by SVD. PEFT's `pissa_niter_[k]` draws its start and its
+ * `lora_ga` takes it from gradients; both need `start/`, which is what PEFT's `save_pretrained` writes before training.
  *
  * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached.
  */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
   const own = await readLayers(folder);
   if (own) return await loadLayers(model, folder, own);
+  const adalora = await readPeftAdalora(folder);
+  if (adalora) return await loadAdalora(model, adalora);
   const { config, factors, weights } = await readPeftAdapter(folder);
   const method = startOf(config.init);
   const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
-  if (method && !stored && /niter/.test(String(config.init))) {
+  const lost = method === "lora-ga"
+    ? "came from gradients"
+    : /niter/.test(String(config.init)) && "was drawn at random";
+  if (method && !stored && lost) {
     throw new RangeError(
       `Cannot attach ${folder}: found init_lora_weights ${
         JSON.stringify(config.init)
-      } and no start/, expected there what PEFT saved before training, as its start was drawn at random`,
+      } and no start/, expected there what PEFT saved before training, as its start ${lost}; or what PEFT makes of ` +
+        `it with path_initial_model_for_weight_conversion, which needs none`,
     );
   }
   const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;
@@ -114,14 +124,15 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     }),
     targets: [...factors.keys()],
     dropout: config.dropout,
+    ...(method && config.dora && { magnitude: true }),
     ...(!method && { init: factors }),
     ...(start && { init: start }),
     ...(weights && { weights }),
   });
-  for (const [module, { a, b }] of factors) {
-    for (const [name, factor] of [["a", a], ["b", b]] as const) {
+  for (const [module, { a, b, magnitude }] of factors) {
+    for (const [name, factor] of [["a", a], ["b", b], ["magnitude", magnitude]] as const) {
       const trained = adapter.parameters.get(`${module}.${name}`);
-      if (trained) model.gpu.write(trained.value, toFloat32(factor));
+      if (trained && factor) model.gpu.write(trained.value, toFloat32(factor));
     }
   }
   return adapter;

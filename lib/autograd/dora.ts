@@ -4,7 +4,10 @@ import { matmul } from "../ops/matmul.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { type LinearAttributes, linearRule } from "./linear.ts";
 import { addRule, affineRule, dropoutRule } from "./rules.ts";
-import type { Rule, Tape, Variable } from "./tape.ts";
+import { constant, type Rule, type Tape, type Variable } from "./tape.ts";
+
+/** Scale, starting factors and dropout of a branch. */
+type BranchAttributes = NonNullable<LinearAttributes["adapter"]>;
 
 /** What the backward pass finds again. */
 export interface DoraSaved {
@@ -17,17 +20,17 @@ export interface DoraSaved {
 }
 
 /**
- * `y = (m / ‖V‖) ∘ (x Vᵀ)` for V = W + s B A, x f32 `[n, in]`, W `[out, in]`, m f32 `[out]` and ‖V‖ the norms of V's rows;
- * inputs [x, W, A, B, m]. In the gradient ‖V‖ is a constant. Where m = ‖V‖ the layer is that of V bit for bit, and where
- * a row of V is zero it counts as m = ‖V‖.
+ * `y = (m / ‖V‖) ∘ (x Vᵀ)` for V = W + s (B A − B₀ A₀), x f32 `[n, in]`, W `[out, in]`, m f32 `[out]` and ‖V‖ the norms of
+ * V's rows; inputs [x, W, A, B, m], B₀ and A₀ where the branch does not start at zero. In the gradient ‖V‖ is a constant.
+ * Where m = ‖V‖ the layer is that of V bit for bit, and where a row of V is zero it counts as m = ‖V‖.
  *
  * Source: Liu et al. 2024, arXiv:2402.09353, eq. (5), and §4.3 for the gradient.
  */
-export const doraRule: Rule<{ scale: number }, DoraSaved> = {
+export const doraRule: Rule<Omit<BranchAttributes, "dropout">, DoraSaved> = {
   name: "dora",
 
-  forward(gpu, [x, w, a, b, m], { scale }) {
-    const v = effectiveWeight(gpu, w.value, { scale, trained: { a: a.value, b: b.value } });
+  forward(gpu, [x, w, a, b, m], branch) {
+    const v = effectiveWeight(gpu, w.value, { ...branch, trained: { a: a.value, b: b.value } });
     const norm = rowNorms(gpu, v);
     const z = matmul(gpu, "nt", x.value, v);
     const y = rescaleColumns(gpu, z, { m: m.value, norm });
@@ -41,10 +44,9 @@ export const doraRule: Rule<{ scale: number }, DoraSaved> = {
     };
   },
 
-  backward(gpu, [dy], [x, w, a, b, m], { norm, z, weight }, { scale }) {
+  backward(gpu, [dy], [x, w, a, b, m], { norm, z, weight }, adapter) {
     if (!dy) return [];
     using dz = rescaleColumns(gpu, dy, { m: m.value, norm });
-    const adapter = { scale };
     const gradients = linearRule.backward(gpu, [dz], [x, w, a, b], { ...(weight && { weight }) }, {
       adapter,
     });
@@ -59,22 +61,28 @@ export const doraRule: Rule<{ scale: number }, DoraSaved> = {
 
 /**
  * A linear layer whose adapter has a magnitude: `doraRule`, and with dropout
- * `y = (m / ‖V‖) ∘ (drop(x) Vᵀ) + (x − drop(x)) Wᵀ`.
+ * `y = (m / ‖V‖) ∘ (drop(x) Vᵀ) + (x − drop(x)) (W − s B₀ A₀)ᵀ`.
  *
- * Source: the term beside the dropped input is that of huggingface/peft, 0.21; the paper has none.
+ * Source: the term beside the dropped input is that of huggingface/peft, 0.21, whose base has lost s B₀ A₀; the paper has none.
  *
  * @param inputs x, W, A, B and m, as in `doraRule`.
  */
 export function dora(
   tape: Tape,
   [x, w, ...trained]: readonly Variable[],
-  { scale, dropout }: NonNullable<LinearAttributes["adapter"]>,
+  { scale, start, dropout }: BranchAttributes,
 ): Variable {
-  if (!dropout) return tape.apply(doraRule, [x, w, ...trained], { scale })[0];
+  const branch = { scale, ...(start && { start }) };
+  if (!dropout) return tape.apply(doraRule, [x, w, ...trained], branch)[0];
   const [dropped] = tape.apply(dropoutRule, [x], dropout);
   const [negative] = tape.apply(affineRule, [dropped], { scale: -1, offset: 0 });
   const [rest] = tape.apply(addRule, [x, negative], null);
-  const [y] = tape.apply(doraRule, [dropped, w, ...trained], { scale });
+  const [y] = tape.apply(doraRule, [dropped, w, ...trained], branch);
   const [plain] = tape.apply(linearRule, [rest, w], {});
-  return tape.apply(addRule, [y, plain], null)[0];
+  const [sum] = tape.apply(addRule, [y, plain], null);
+  if (!start) return sum;
+  const [hidden] = tape.apply(linearRule, [rest, constant(start.a)], {});
+  const [taken] = tape.apply(linearRule, [hidden, constant(start.b)], {});
+  const [scaled] = tape.apply(affineRule, [taken], { scale: -scale, offset: 0 });
+  return tape.apply(addRule, [sum, scaled], null)[0];
 }

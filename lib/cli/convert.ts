@@ -8,6 +8,7 @@ import { readTextIfAny } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
+import { readPeftAdalora } from "../io/peft_adalora.ts";
 import { type PeftAdapter, refuseMagnitudes, startOf } from "../io/peft_format.ts";
 import { loadModel } from "../nn/model.ts";
 import { checkInputs, type Command, openGpu, type Output } from "./command.ts";
@@ -46,7 +47,7 @@ export const convert: Command = {
     }
     const name = args.text("model");
     if (name !== undefined) await checkInputs(name, folder);
-    const own = await readLayers(folder);
+    const own = await readLayers(folder) ?? (await readPeftAdalora(folder) && { method: "adalora" });
     if (own) {
       throw new RangeError(
         `Cannot convert ${folder}: found method ${own.method}, expected one of two factors; merge takes any`,
@@ -61,7 +62,7 @@ export const convert: Command = {
     if (to === "lora") {
       const plain = await plainLora(folder, adapter, name, joined, output);
       await writePeftAdapter(out, plain);
-      output.say(`Plain LoRA of rank ${plain.config.rank}; wrote ${out}`);
+      output.say(`${plain.config.dora ? "DoRA" : "Plain LoRA"} of rank ${plain.config.rank}; wrote ${out}`);
       return { out, to, rank: plain.config.rank };
     }
     if (name === undefined) {
@@ -86,7 +87,7 @@ export const convert: Command = {
   },
 };
 
-/** The adapter as plain LoRA; its start is read, or made again from the base. */
+/** The adapter as plain LoRA, or DoRA if it has magnitudes, of the untouched base; its start is read, or made again from the base. */
 async function plainLora(
   folder: string,
   adapter: PeftAdapter,
@@ -94,8 +95,8 @@ async function plainLora(
   product: typeof joined,
   output: Output,
 ): Promise<PeftAdapter> {
-  refuseMagnitudes(adapter.config);
   if (startOf(adapter.config.init) === undefined) {
+    refuseMagnitudes(adapter.config);
     return { ...adapter, config: { ...adapter.config, init: true } };
   }
   if (await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined) {

@@ -3,6 +3,7 @@ import { type JsonObject, readTextIfAny } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { readPeftAdapter } from "../io/peft.ts";
+import { readPeftAdalora } from "../io/peft_adalora.ts";
 import { openSafetensors } from "../io/safetensors.ts";
 import type { TensorInfo } from "../io/safetensors_format.ts";
 import { checkTensors } from "../io/weights.ts";
@@ -34,20 +35,22 @@ export const inspect: Command = {
 };
 
 async function adapter(path: string, output: Output): Promise<Record<string, unknown>> {
-  const { config, factors } = await readPeftAdapter(path);
-  const { rank, alpha, dropout, targetModules, init, baseModel } = config;
-  const about = {
-    rank,
-    alpha,
-    dropout,
-    targetModules,
-    init,
-    baseModel: baseModel ?? null,
-    modules: factors.size,
-  };
+  const about = await settingsOf(path);
   for (const [name, value] of Object.entries(about)) output.say(`${name}: ${JSON.stringify(value)}`);
   using file = await openSafetensors(`${path}/adapter_model.safetensors`);
   return { kind: "adapter", adapter: about, ...tensorsOf(file.tensors, output) };
+}
+
+/** What is told of an adapter in PEFT's format. */
+async function settingsOf(path: string): Promise<Record<string, unknown>> {
+  const adalora = await readPeftAdalora(path);
+  if (adalora) {
+    const { baseModel = null, ...config } = adalora.config;
+    return { method: "adalora", ...config, baseModel, modules: adalora.modules.size };
+  }
+  const { config, factors } = await readPeftAdapter(path);
+  const { rank, alpha, dropout, targetModules, init, baseModel = null } = config;
+  return { rank, alpha, dropout, targetModules, init, baseModel, modules: factors.size };
 }
 
 /** An adapter in the kit's own form. */

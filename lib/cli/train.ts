@@ -47,6 +47,7 @@ export const train: Command = {
     "no-subtract": { type: "flag", help: "olora: start away from the base, nothing being subtracted" },
     keep: { type: "text", value: "K", help: "olora: orthonormal, to make B so again after each update" },
     norm: { type: "text", value: "M", help: "lora: olora, to start with the norm that its A has" },
+    magnitude: { type: "flag", help: "olora, pissa, lora-ga: train the lengths of the rows too, as in dora" },
     ratio: { type: "number", value: "X", help: "lora+: learning rate of B over that of A (default 16)" },
     iterations: {
       type: "number",
@@ -238,6 +239,7 @@ function runConfig(args: Arguments): RunConfig & { out: string } {
     subtract: args.flag("no-subtract") ? false : undefined,
     keep: args.text("keep") as MethodOptions["keep"],
     norm: args.text("norm") as MethodOptions["norm"],
+    magnitude: args.flag("magnitude") || undefined,
     ratio: args.number("ratio"),
     iterations: args.number("iterations"),
     type: args.number("type") as MethodOptions["type"],

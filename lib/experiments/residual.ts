@@ -1,6 +1,7 @@
 import type { Adapter } from "../adapters/adapter.ts";
 import { attach } from "../adapters/attach.ts";
 import { residualModel } from "../adapters/convert.ts";
+import { trainsMagnitude } from "../adapters/methods.ts";
 import { hostTensor } from "../core/host_tensor.ts";
 import type { PeftFactors } from "../io/peft_format.ts";
 import type { Model } from "../nn/model.ts";
@@ -26,8 +27,9 @@ export async function literalResidual(adapter: Adapter): Promise<{ model: Model;
   }
   const { rank, alpha, dropout, seed } = config;
   const targets = [...branches.keys()];
+  const method = trainsMagnitude(config) ? "dora" : "lora";
   return {
     model,
-    adapter: await attach(model, { method: "lora", rank, alpha, targets, dropout, seed, init: factors }),
+    adapter: await attach(model, { method, rank, alpha, targets, dropout, seed, init: factors }),
   };
 }

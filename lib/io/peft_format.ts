@@ -89,15 +89,16 @@ export function moduleScale(config: PeftConfig, path: string): number {
  *
  * @throws {RangeError} If PEFT changes the base in a way that is not known here, as for "loftq".
  */
-export function startOf(init: PeftConfig["init"]): "olora" | "pissa" | undefined {
+export function startOf(init: PeftConfig["init"]): "olora" | "pissa" | "lora-ga" | undefined {
   if (typeof init === "boolean") return undefined;
   if (init.toLowerCase() === "olora") return "olora";
+  if (init === "lora_ga") return "lora-ga";
   if (/^pissa(_niter_\d+)?$/.test(init)) return "pissa";
   if (BASE_KEPT.includes(init.toLowerCase())) return undefined;
   throw new RangeError(
     `Cannot use init_lora_weights ${
       JSON.stringify(init)
-    }: expected true, false, "olora", "pissa", "pissa_niter_[k]" or one of ${
+    }: expected true, false, "olora", "pissa", "pissa_niter_[k]", "lora_ga" or one of ${
       BASE_KEPT.map((name) => JSON.stringify(name)).join(", ")
     }`,
   );
@@ -166,9 +167,8 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
   } catch (error) {
     fail("init_lora_weights", (error as Error).message.split("expected ").at(-1)!);
   }
-  for (const field of ["use_dora", "lora_bias"]) {
-    if (!json[field] || !startOf(init as string | boolean)) continue;
-    fail("init_lora_weights", `a start that leaves the base alone, with ${field}`);
+  if (json.lora_bias && startOf(init as string | boolean)) {
+    fail("init_lora_weights", "a start that leaves the base alone, with lora_bias");
   }
   if (json.use_dora && json.lora_bias) fail("lora_bias", "it unset, with use_dora");
   const tokens = (json.trainable_token_indices ?? []) as

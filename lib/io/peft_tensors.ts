@@ -6,7 +6,7 @@ import {
   type PeftFactors,
   type PeftRows,
 } from "./peft_format.ts";
-import { isSelected } from "./peft_targets.ts";
+import { isSelected, type PeftTargets } from "./peft_targets.ts";
 import { asStored, withRowsOut } from "./stored_form.ts";
 
 /** How the names of an adapted module's tensors end in an adapter_model.safetensors. */
@@ -118,7 +118,12 @@ function rowsOf({ tokens = [] }: PeftConfig, path: string, rows: HostTensor, nam
   );
 }
 
-function checkSelected(config: PeftConfig, path: string, name: string): void {
+/**
+ * Checks that the settings select the module at `path`, as PEFT does.
+ *
+ * @throws {RangeError} If not; the message says of `name` what was found.
+ */
+export function checkSelected(config: PeftTargets, path: string, name: string): void {
   if (isSelected(config, path)) return;
   const { targetModules, excludeModules, layers } = config;
   throw new RangeError(

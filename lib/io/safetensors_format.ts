@@ -93,7 +93,13 @@ export interface SafetensorsHeader {
  * @throws {SyntaxError} If this is no safetensors file or the header would be longer than the file or 100 MB.
  */
 export function headerLength(head: Uint8Array, fileSize: number, name: string): number {
-  if (startsWith(head, "PK\x03\x04") || (head[0] === 0x80 && head[1] >= 2 && head[1] <= 5)) {
+  const length = head.length < 8
+    ? Infinity
+    : Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0, true));
+  const most = Math.min(HEADER_LIMIT, fileSize - 8);
+  // A header of 640 bytes begins with the mark of a pickle; a pickle is no length that a file could have.
+  const isPickle = head[0] === 0x80 && head[1] >= 2 && head[1] <= 5 && length > most;
+  if (startsWith(head, "PK\x03\x04") || isPickle) {
     throw new SyntaxError(
       `Cannot read ${name}: found a PyTorch pickle, expected safetensors (pickles can run code; convert it with safetensors.torch.save_file)`,
     );
@@ -106,12 +112,9 @@ export function headerLength(head: Uint8Array, fileSize: number, name: string): 
       `Cannot read ${name}: found ${fileSize} bytes, expected a header length of 8 bytes`,
     );
   }
-  const length = Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0, true));
-  if (length > HEADER_LIMIT || length > fileSize - 8) {
+  if (length > most) {
     throw new SyntaxError(
-      `Cannot read ${name}: found a header length of ${length} bytes, expected at most ${
-        Math.min(HEADER_LIMIT, fileSize - 8)
-      } (the file has ${fileSize} bytes)`,
+      `Cannot read ${name}: found a header length of ${length} bytes, expected at most ${most} (the file has ${fileSize} bytes)`,
     );
   }
   return length;

@@ -4,14 +4,14 @@ import { type LinearAdapter, linearBackward, type LinearDims, type LinearGradien
 import { magnitudeGradient, magnitudeScale, rowNorms } from "./magnitude.ts";
 import { matmul } from "./matmul.ts";
 
-/** An adapter whose weight V = W + s B A gets rows of length m. */
+/** An adapter whose weight V = W + s (B A − B₀ A₀) gets rows of length m. */
 export interface DoraAdapter extends LinearAdapter {
   /** m, `[out]`. */
   magnitude: Float64Array;
 }
 
 /**
- * y = (m / ‖V‖) ∘ (drop(x) Vᵀ) + (x − drop(x)) Wᵀ with V = W + s B A and ‖V‖ the norms of its rows.
+ * y = (m / ‖V‖) ∘ (drop(x) Vᵀ) + (x − drop(x)) (W − s B₀ A₀)ᵀ with V = W + s (B A − B₀ A₀) and ‖V‖ the norms of its rows.
  *
  * Source: Liu et al. 2024, arXiv:2402.09353, eq. (5); with dropout, what huggingface/peft 0.21 computes.
  *
@@ -40,7 +40,7 @@ export function dora(
   const z = matmul(dropped, effectiveWeight(w, adapter, dims), product, "nt");
   const y = magnitudeScale(z, adapter.magnitude, norm, { n, d: out, inner: 1 });
   if (!mask) return y;
-  const rest = matmul(x.map((value, i) => value - dropped[i]), w, product, "nt");
+  const rest = matmul(x.map((value, i) => value - dropped[i]), residual(w, dims, adapter), product, "nt");
   return y.map((value, i) => value + rest[i]);
 }
 
@@ -70,13 +70,18 @@ export function doraBackward(
   const dz = magnitudeScale(dy, adapter.magnitude, norm, { n, d: out, inner: 1 });
   const inner = linearBackward(dropped, w, dz, dims, adapter);
   if (!mask) return { ...inner, dm };
-  const rest = linearBackward(x.map((value, i) => value - dropped[i]), w, dy, dims);
+  const rest = linearBackward(x.map((value, i) => value - dropped[i]), residual(w, dims, adapter), dy, dims);
   return {
     ...inner,
     dx: inner.dx.map((value, i) => mask[i] * value + (1 - mask[i]) * rest.dx[i]),
     dw: inner.dw.map((value, i) => value + rest.dw[i]),
     dm,
   };
+}
+
+/** W − s B₀ A₀. */
+function residual(w: Float64Array, dims: LinearDims, adapter: DoraAdapter): Float64Array {
+  return effectiveWeight(w, { ...adapter, b: adapter.b.map(() => 0) }, dims);
 }
 
 function normsOf(w: Float64Array, dims: LinearDims, adapter: DoraAdapter): Float64Array {

@@ -109,6 +109,7 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   subtract: true,
   keep: true,
   norm: true,
+  magnitude: true,
   ratio: true,
   dropout: true,
   init: true,

@@ -107,11 +107,14 @@ for (const [options, dropout] of FORMS) {
     read.forEach((row, i) => expectClose(row, trained[i], 1e-5, `row ${i}, merged`));
     using other = await load();
     using loaded = await loadAdapter(other, `${folder}/adapter`);
-    assertEquals(
-      loaded.config,
-      adapter.config.targets === "all-linear" ? { ...adapter.config, targets: modules } : adapter.config,
+    const told = method === "adalora" ? { orthogonality: 0.1 } : {};
+    const targets = method === "adalora" ? modules.toSorted() : modules;
+    assertEquals(loaded.config, { ...adapter.config, ...told, targets });
+    // PEFT's form has another scale, and E makes up for it.
+    const again = await score(other, ids);
+    again.forEach((row, i) =>
+      expectClose(row, trained[i], method === "adalora" ? 1e-5 : 0, `row ${i}, loaded`)
     );
-    assertEquals(await score(other, ids), trained);
     for (const [name, mask] of adapter.course!.saved) {
       assertEquals(await gpu.read(loaded.course!.saved.get(name)!), await gpu.read(mask));
     }

@@ -45,6 +45,8 @@ const METHODS: AttachOptions[] = [
   { method: "lora-fa", rank: 3 },
   { method: "dora", rank: 3, alpha: 5, targets: "all-linear" },
   { method: "dora", rank: 3, dropout: 0.3 },
+  { method: "olora", rank: 3, alpha: 5, magnitude: true, targets: "all-linear" },
+  { method: "pissa", rank: 3, magnitude: true, dropout: 0.3 },
   { method: "full" },
   { method: "full", targets: ["o_proj"] },
 ];
@@ -95,15 +97,17 @@ Deno.test("attach() counts r (m + n) parameters for each layer, r n with B froze
   }
 });
 
-Deno.test("attach() of dora changes no bit of the output, and counts r (m + n) + m parameters for each layer", async () => {
-  using model = await load();
-  const { ids } = await expected("llama_untied");
-  const base = await score(model, ids);
-  using adapter = await attach(model, { method: "dora", rank: 3, targets: "all-linear" });
-  assertEquals(await score(model, ids), base);
-  const shapes = [...linearModules(model.config).values()];
-  assertEquals(adapter.trainable, shapes.reduce((sum, { out, in: n }) => sum + 3 * (out + n) + out, 0));
-});
+for (const options of [{ method: "dora" }, { method: "olora", magnitude: true }] as const) {
+  Deno.test(`attach() of ${JSON.stringify(options)} changes no bit of the output, and counts r (m + n) + m parameters for each layer`, async () => {
+    using model = await load();
+    const { ids } = await expected("llama_untied");
+    const base = await score(model, ids);
+    using adapter = await attach(model, { ...options, rank: 3, targets: "all-linear" });
+    assertEquals(await score(model, ids), base);
+    const shapes = [...linearModules(model.config).values()];
+    assertEquals(adapter.trainable, shapes.reduce((sum, { out, in: n }) => sum + 3 * (out + n) + out, 0));
+  });
+}
 
 Deno.test("attach() of dora takes factors that are given, with lengths of their own or without, and lora takes none", async () => {
   using model = await load();
@@ -126,7 +130,7 @@ Deno.test("attach() of dora takes factors that are given, with lengths of their 
   await assertRejects(
     () => attach(model, { ...options, method: "lora", init: new Map([[module, { a, b, magnitude }]]) }),
     RangeError,
-    `Cannot start ${module}: found a magnitude, expected none for method lora; it is dora's`,
+    `Cannot start ${module}: found a magnitude, expected none for method lora; it is dora's, or an option`,
   );
   const short = hostTensor([1], [1]);
   await assertRejects(

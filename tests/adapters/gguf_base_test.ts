@@ -17,6 +17,7 @@ const METHODS: AttachOptions[] = [
   { method: "lora", rank: 3, dropout: 0.3 },
   { method: "pissa", rank: 3 },
   { method: "dora", rank: 3, targets: "all-linear" },
+  { method: "olora", rank: 3, magnitude: true },
   { method: "full" },
 ];
 const ids = [[1, 5, 9, 33, 96, 0, 12], [4, 4, 60, 7]];

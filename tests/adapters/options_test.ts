@@ -9,6 +9,7 @@ const VALUES: Required<MethodOptions> = {
   subtract: true,
   keep: "orthonormal",
   norm: "olora",
+  magnitude: true,
   iterations: 2,
   type: 1,
   gamma: 4,

@@ -78,7 +78,7 @@ Deno.test("saveModel() merges rows of the magnitude's lengths, and loses a layer
   inFolder(async (folder) => {
     const gpu = await testDevice();
     using model = await loadModel(modelFolder("llama_untied")!, { gpu });
-    using adapter = await attach(model, { method: "dora", rank: 2, targets: "all-linear" });
+    using adapter = await attach(model, { method: "olora", magnitude: true, rank: 2, targets: "all-linear" });
     const shift = async (parameter: Variable, by: number) =>
       gpu.write(parameter.value, (await gpu.read(parameter.value)).map((x) => x + by));
     assertEquals((await saveModel(model, folder, "bf16")).lost, []);

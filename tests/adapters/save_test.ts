@@ -66,6 +66,11 @@ const CASES: Case[] = [
     again: ["lora", 6],
   },
   {
+    options: { method: "lora-ga", rank: 3, alpha: 6, magnitude: true },
+    stored: { r: 6, use_dora: true, init_lora_weights: true },
+    again: ["dora", 6],
+  },
+  {
     options: { method: "eva", rank: 3, alpha: 6 },
     stored: { r: 3, lora_alpha: 6, init_lora_weights: "eva" },
     again: ["eva", 3],
@@ -85,6 +90,16 @@ const CASES: Case[] = [
     options: { method: "dora", rank: 3, alpha: 6, dropout: 0.1 },
     stored: { r: 3, use_dora: true, init_lora_weights: true },
     again: ["dora", 3],
+  },
+  {
+    options: { method: "olora", rank: 3, alpha: 2, magnitude: true },
+    stored: { r: 3, use_dora: true, init_lora_weights: "olora" },
+    again: ["olora", 3],
+  },
+  {
+    options: { method: "pissa", rank: 3, iterations: 2, magnitude: true },
+    stored: { r: 6, use_dora: true, init_lora_weights: true },
+    again: ["dora", 6],
   },
   { options: { method: "lora+", rank: 3 }, stored: { r: 3, init_lora_weights: true }, again: ["lora", 3] },
 ];

@@ -53,6 +53,7 @@ const METHODS: AttachOptions[] = [
   { method: "lora", rank: 4, targets: "all-linear" },
   { method: "rslora", rank: 4, alpha: 3 },
   { method: "dora", rank: 4 },
+  { method: "olora", rank: 4, magnitude: true },
   { method: "full" },
 ];
 

@@ -18,21 +18,26 @@ const scale = 0.7;
 const KEY = [5, 9] as const;
 
 /** `n` decides whether V is kept for the backward pass. The twin has the norms at its inputs as constants. */
-function layer(n: number, inner: number, out: number, p: number): RuleCase {
+function layer(n: number, inner: number, out: number, p: number, started = false): RuleCase {
   const dims = { n, in: inner, out };
   const shapes = [[n, inner], [out, inner], [r, inner], [out, r], [out]];
   const [, w, a, b] = shapes.map((shape, i) => Float64Array.from(normals(shape, i)));
-  const norm = twinNorms(effectiveWeight(w, { rank: r, scale, a, b }, dims), { d: out, k: inner });
+  const [a0, b0] = [normals([r, inner], 20), normals([out, r], 21)];
+  const start = started && {
+    start: { a: gpu.keep(gpu.upload(a0, [r, inner])), b: gpu.keep(gpu.upload(b0, [out, r])) },
+  };
+  const before = started && { a0: Float64Array.from(a0), b0: Float64Array.from(b0) };
+  const norm = twinNorms(effectiveWeight(w, { rank: r, scale, a, b, ...before }, dims), { d: out, k: inner });
   return {
-    name: `dora, n ${n}, in ${inner}, out ${out}${p ? `, dropout ${p}` : ""}`,
+    name: `dora, n ${n}, in ${inner}, out ${out}${p ? `, dropout ${p}` : ""}${started ? ", started" : ""}`,
     shapes,
-    build: (tape, inputs) => dora(tape, inputs, { scale, ...(p && { dropout: { p, key: KEY } }) }),
+    build: (tape, inputs) => dora(tape, inputs, { scale, ...start, ...(p && { dropout: { p, key: KEY } }) }),
     twin: ([x, w, a, b, magnitude]) =>
       twin(
         x,
         w,
         dims,
-        { rank: r, scale, a, b, magnitude },
+        { rank: r, scale, a, b, magnitude, ...before },
         p ? dropoutMask(n * inner, p, KEY) : undefined,
         norm,
       ),
@@ -41,7 +46,7 @@ function layer(n: number, inner: number, out: number, p: number): RuleCase {
 
 const cases = [[2, 6, 7], [33, 8, 5], [70, 3, 4]].flatMap((
   [n, i, o],
-) => [layer(n, i, o, 0), layer(n, i, o, 0.3)]);
+) => [0, 0.3].flatMap((p) => [layer(n, i, o, p), layer(n, i, o, p, true)]));
 
 for (const rule of cases) {
   Deno.test(`${rule.name}: its gradient is the twin's, added to what a sink holds or returned`, async () => {
@@ -65,7 +70,7 @@ Deno.test("doraRule computes nothing for what is frozen, and less the more is", 
 });
 
 for (const dtype of ["f32", "f16", "bf16"] as const) {
-  Deno.test(`dora() of W in ${dtype} with B = 0 and m the norms of W is the base bit for bit`, async () => {
+  Deno.test(`dora() of W in ${dtype} with B = 0, or B₀ and A₀, and m the norms of W is the base bit for bit`, async () => {
     const [n, inner, out] = [3, 6, 70];
     using tape = new Tape(gpu, { gradients: false });
     using x = gpu.upload(normals([n, inner], 0), [n, inner]);
@@ -77,5 +82,8 @@ for (const dtype of ["f32", "f16", "bf16"] as const) {
     using m = rowNorms(gpu, dense);
     const y = dora(tape, [x, w, a, b, m].map(constant), { scale });
     expectClose(await gpu.read(y.value), await gpu.read(wide), 0, "y");
+    using b0 = gpu.upload(normals([out, r], 3), [out, r]);
+    const started = dora(tape, [x, w, a, b0, m].map(constant), { scale, start: { a, b: b0 } });
+    expectClose(await gpu.read(started.value), await gpu.read(wide), 0, "y of a branch that has a start");
   });
 }

@@ -89,6 +89,39 @@ for (const [words, rank] of [[[], 6], [["--freeze", "B"], 3], [["--method", "lor
   });
 }
 
+Deno.test("olora convert makes DoRA on the untouched base of an olora with magnitudes, which gguf has no form for", async () => {
+  const { folder, adapter, ids } = await trained("--magnitude");
+  const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);
+  const { rank } = await json("convert", "--adapter", adapter, "--to", "lora", "--out", `${folder}/dora`);
+  const { use_dora, init_lora_weights } = JSON.parse(
+    await Deno.readTextFile(`${folder}/dora/adapter_config.json`),
+  );
+  assertEquals([rank, use_dora, init_lora_weights], [6, true, true]);
+  same(await nll(ids, "--model", MODEL, "--adapter", `${folder}/dora`), expected, 1e-5);
+  const words = ["--adapter", adapter, "--to", "gguf", "--model", MODEL, "--out", `${folder}/gguf`];
+  const { code, stderr } = await run("convert", ...words);
+  assertEquals(code, 1);
+  assertMatch(stderr, /error: Cannot make plain LoRA of an adapter with magnitudes/);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("olora inspect tells of an adalora in PEFT's form, merge takes it, and convert does not", async () => {
+  const plan = ["--init-warmup", "1", "--final-warmup", "1", "--mask-interval", "2", "--target-rank", "1"];
+  const { folder, adapter, ids } = await trained("--method", "adalora", ...plan);
+  const { method, rank, targetRank, steps } = (await json("inspect", adapter)).adapter as Record<
+    string,
+    unknown
+  >;
+  assertEquals([method, rank, targetRank, steps], ["adalora", 3, 1, 4]);
+  await json("merge", "--model", MODEL, "--adapter", adapter, "--out", `${folder}/merged`);
+  const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);
+  same(await nll(ids, "--model", `${folder}/merged`), expected, 1e-5);
+  const { code, stderr } = await run("convert", "--adapter", adapter, "--to", "lora", "--out", `${folder}/x`);
+  assertEquals(code, 1);
+  assertMatch(stderr, /found method adalora, expected one of two factors; merge takes any/);
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("olora convert makes the start again from the base where the folder has none, as PEFT's have", async () => {
   const { folder, adapter, ids } = await trained();
   const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);

@@ -255,7 +255,9 @@ export async function referenceStart(
       const start = method === "olora" ? { a0: a.slice(), b0: b.slice() } : {};
       const w = weights[`${name}.weight`];
       const d = b.length / rank;
-      const magnitude = method === "dora" ? { magnitude: rowNorms(w, { d, k: w.length / d }) } : {};
+      const magnitude = method === "dora" || run.config.magnitude
+        ? { magnitude: rowNorms(w, { d, k: w.length / d }) }
+        : {};
       return [name, { rank, scale: alpha / rank, a, b, ...start, ...magnitude }];
     }),
   );

@@ -90,20 +90,27 @@ Deno.test("peftConfigJson() names a base on the hub as Python does", () => {
 
 Deno.test("startOf() knows which of PEFT's starts are taken out of the base", () => {
   assertEquals(
-    [true, false, "olora", "OLoRA", "pissa", "pissa_niter_4", "gaussian", "eva", "orthogonal", "mica"].map(
-      startOf,
-    ),
-    [undefined, undefined, "olora", "olora", "pissa", "pissa", ...Array(4).fill(undefined)],
+    [
+      true,
+      false,
+      "olora",
+      "OLoRA",
+      "pissa",
+      "pissa_niter_4",
+      "lora_ga",
+      "gaussian",
+      "eva",
+      "orthogonal",
+      "mica",
+    ]
+      .map(startOf),
+    [undefined, undefined, "olora", "olora", "pissa", "pissa", "lora-ga", ...Array(4).fill(undefined)],
   );
 });
 
 const REFUSED: [Record<string, unknown>, string][] = [
   [{ peft_type: "IA3" }, 'found peft_type "IA3", expected "LORA"'],
   [{ bias: "some" }, 'found bias "some", expected "none", "all" or "lora_only"'],
-  [
-    { use_dora: true, init_lora_weights: "olora" },
-    'found init_lora_weights "olora", expected a start that leaves the base alone, with use_dora',
-  ],
   [
     { lora_bias: true, init_lora_weights: "pissa" },
     "expected a start that leaves the base alone, with lora_bias",
@@ -130,7 +137,7 @@ const REFUSED: [Record<string, unknown>, string][] = [
   [{ layers_to_transform: [-1] }, "found layers_to_transform [-1]"],
   [{ layers_pattern: ["("] }, 'found layers_pattern ["("]'],
   [{ init_lora_weights: "loftq" }, 'found init_lora_weights "loftq", expected true, false, "olora"'],
-  [{ init_lora_weights: "lora_ga" }, 'found init_lora_weights "lora_ga"'],
+  [{ init_lora_weights: "LoRA_GA" }, 'found init_lora_weights "LoRA_GA"'],
   [{ init_lora_weights: 3 }, "found init_lora_weights 3"],
 ];
 for (const [change, says] of REFUSED) {

@@ -208,6 +208,16 @@ for (const [what, content, says] of HOSTILE) {
     }));
 }
 
+for (const length of [640, 896, 1152, 1408]) {
+  Deno.test(`openSafetensors() reads a header of ${length} bytes, which begins as a pickle does`, () => {
+    const header = JSON.stringify({ a: { dtype: "F32", shape: [1], data_offsets: [0, 4] } });
+    return inFile(file(header.padEnd(length), 4), async (path) => {
+      using found = await openSafetensors(path);
+      assertEquals([...found.tensors.keys()], ["a"]);
+    });
+  });
+}
+
 Deno.test("openSafetensors() refuses every truncation of a good file", async () => {
   const path = await Deno.makeTempFile();
   await writeSafetensors(path, new Map([["w", hostTensor([3], [1, 2, 3])], ["b", hostTensor([1], [1])]]));

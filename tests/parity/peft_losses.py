@@ -8,10 +8,10 @@ import sys
 import warnings
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, preprocess_loraga
 from safetensors import safe_open
 
-from peft_peer import base, nats, train
+from peft_peer import base, gradients, nats, train
 
 warnings.simplefilter("ignore")
 
@@ -58,6 +58,15 @@ model.save_pretrained(out + "/converted", path_initial_model_for_weight_conversi
 with safe_open(out + "/converted/adapter_model.safetensors", "pt") as file:
     found["converted"] = {"head": any("lm_head" in key for key in file.keys()), "trained": trained}
 
+model = get_peft_model(base(llama), config(use_dora=True))
+model.save_pretrained(out + "/dora-start")
+train(model, ids, 3)
+trained = nats(model, ids)
+model.save_pretrained(out + "/dora")
+model.save_pretrained(out + "/dora-converted", path_initial_model_for_weight_conversion=out + "/dora-start")
+again = PeftModel.from_pretrained(base(llama), out + "/dora-converted", torch_device="cpu")
+found["magnitudes"] = {"reloaded": furthest(nats(again, ids), trained), "trained": trained}
+
 model = get_peft_model(base(llama), config(rank_pattern={"q_proj": 2}, use_rslora=True))
 model.save_pretrained(out + "/rs-own")
 model.save_pretrained(out + "/rs-start")
@@ -85,5 +94,15 @@ model.save_pretrained(out + "/niter")
 torch.manual_seed(2)
 again = PeftModel.from_pretrained(base(llama), out + "/niter", torch_device="cpu")
 found["reloaded"] = furthest(nats(again, ids), trained)
+
+model, gradients_config = base(llama), config("lora_ga", target_modules=["q_proj", "up_proj"], lora_ga_config={})
+preprocess_loraga(model, gradients_config, lambda: gradients(model, ids))
+model = get_peft_model(model, gradients_config)
+model.save_pretrained(out + "/ga-start")
+train(model, ids, 3)
+trained = nats(model, ids)
+model.save_pretrained(out + "/ga")
+again = PeftModel.from_pretrained(base(llama), out + "/ga", torch_device="cpu")
+found["gradients"] = {"reloaded": furthest(nats(again, ids), trained), "trained": trained}
 
 print(json.dumps(found))

@@ -28,11 +28,13 @@ interface Losses {
   second: number;
   bfloat16: number;
   converted: { head: boolean; trained: number[][] };
+  magnitudes: { reloaded: number; trained: number[][] };
   patterns: string;
   conv1d: string;
   rank: { declared: number; rows: number };
   direction: number[];
   reloaded: number;
+  gradients: { reloaded: number; trained: number[][] };
 }
 
 async function load(folder: string): Promise<Model> {
@@ -113,6 +115,23 @@ Deno.test({
       (await score(model, ids)).forEach((row, i) => expectClose(row, trained[i], 3e-4, `row ${i}`));
     });
 
+    await t.step("conversion drops DoRA's magnitudes: toPlainLora() keeps them", async () => {
+      const { reloaded, trained } = peft.magnitudes;
+      assert(reloaded > 0.01, `${reloaded}`);
+      await assertRejects(
+        () => loadAdapter(model, `${folder}/dora-converted`),
+        RangeError,
+        "has no lora_magnitude_vector, expected one of",
+      );
+      using adapter = await loadAdapter(model, `${folder}/dora`);
+      await saveAdapter(adapter, `${folder}/dora-again`);
+      const start = (await readPeftAdapter(`${folder}/dora-again/start`)).factors;
+      const plain = toPlainLora(await readPeftAdapter(`${folder}/dora-again`), start);
+      await writePeftAdapter(`${folder}/dora-plain`, plain);
+      using _plain = await loadAdapter(model, `${folder}/dora-plain`);
+      (await score(model, ids)).forEach((row, i) => expectClose(row, trained[i], 3e-4, `row ${i}`));
+    });
+
     await t.step("rslora with patterns is not converted: toPlainLora()", async () => {
       assertMatch(peft.patterns, /ValueError: .*rank_pattern.*use_rslora/);
       const saved = await readPeftAdapter(`${folder}/rs-own`);
@@ -166,6 +185,23 @@ Deno.test({
       assert(peft.reloaded > 0.01, `${peft.reloaded}`);
       await assertRejects(() => loadAdapter(model, `${folder}/niter`), RangeError, "and no start/");
     });
+
+    await t.step(
+      "lora_ga is loaded on the base that its start was not taken out of: loadAdapter()",
+      async () => {
+        const { reloaded, trained } = peft.gradients;
+        assert(reloaded > 0.1, `${reloaded}`);
+        await assertRejects(
+          () => loadAdapter(model, `${folder}/ga`),
+          RangeError,
+          "expected there what PEFT saved before training, as its start came from gradients; or what PEFT makes of it",
+        );
+        await Deno.rename(`${folder}/ga-start`, `${folder}/ga/start`);
+        using adapter = await loadAdapter(model, `${folder}/ga`);
+        assertEquals(adapter.config.method, "lora-ga");
+        (await score(model, ids)).forEach((row, i) => expectClose(row, trained[i], 3e-4, `row ${i}`));
+      },
+    );
 
     await Deno.remove(folder, { recursive: true });
   },

@@ -11,7 +11,7 @@ import sys
 import warnings
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model, preprocess_loraga
 from transformers import AutoModelForCausalLM
 
 warnings.simplefilter("ignore")
@@ -40,11 +40,23 @@ def train(model, ids, steps):
         optimizer.zero_grad()
         model(input_ids=x, labels=x).loss.backward()
         optimizer.step()
+        if hasattr(model.base_model, "update_and_allocate"):
+            model.base_model.update_and_allocate(step + 1)
+
+
+def gradients(model, ids):
+    for row in ids:
+        x = torch.tensor([row])
+        model(input_ids=x, labels=x).loss.backward()
 
 
 def write(case, ids):
     torch.manual_seed(3)
-    model = get_peft_model(base(case["base"]), LoraConfig(task_type="CAUSAL_LM", **case["config"]))
+    kind = AdaLoraConfig if "init_r" in case["config"] else LoraConfig
+    model, config = base(case["base"]), kind(task_type="CAUSAL_LM", **case["config"])
+    if config.init_lora_weights == "lora_ga":
+        preprocess_loraga(model, config, lambda: gradients(model, ids))
+    model = get_peft_model(model, config)
     converted = case.get("converted")
     if converted:
         model.save_pretrained(case["out"] + "-start")

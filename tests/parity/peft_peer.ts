@@ -6,7 +6,7 @@ export interface PeftMade {
   base: string;
   /** Where it is saved. */
   out: string;
-  /** Fields of PEFT's LoraConfig. */
+  /** Fields of PEFT's LoraConfig; with `init_r` of its AdaLoraConfig, whose budget is cut after each step. */
   config: Record<string, unknown>;
   /** Steps of AdamW at 1e-2. */
   steps?: number;

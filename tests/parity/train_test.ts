@@ -93,6 +93,7 @@ const models: Record<FixtureModel, string[]> = {
     "lora_decay_clip_cosine",
     "olora_accumulate",
     "dora",
+    "olora_dora",
   ],
   llama_untied: ["lora_all", "olora", "full"],
   stories260k: ["lora_all", "olora_half", "full"],

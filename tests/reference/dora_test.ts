@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { dora, doraBackward } from "../../lib/reference/dora.ts";
+import { dora, type DoraAdapter, doraBackward } from "../../lib/reference/dora.ts";
 import { dropoutMask } from "../../lib/reference/dropout.ts";
 import { effectiveWeight } from "../../lib/reference/effective_weight.ts";
 import { linear } from "../../lib/reference/linear.ts";
@@ -10,15 +10,15 @@ const dims = { n: 3, in: 5, out: 4 };
 const x = normals(15, 1);
 const w = normals(20, 2);
 const dy = normals(12, 3);
-const makeAdapter = () => ({
+const makeAdapter = (): DoraAdapter => ({
   rank: 2,
   scale: 0.75,
   a: normals(10, 4),
   b: normals(8, 5),
   magnitude: normals(4, 6),
 });
-const normsOf = (adapter: ReturnType<typeof makeAdapter>) =>
-  rowNorms(effectiveWeight(w, adapter, dims), { d: 4, k: 5 });
+const start = { a0: normals(10, 7), b0: normals(8, 8) };
+const normsOf = (adapter: DoraAdapter) => rowNorms(effectiveWeight(w, adapter, dims), { d: 4, k: 5 });
 
 Deno.test("dora() with B = 0 and the norms of W as magnitude is the base to rounding, dropout or not", () => {
   const adapter = { ...makeAdapter(), b: new Float64Array(8), magnitude: rowNorms(w, { d: 4, k: 5 }) };
@@ -50,9 +50,21 @@ Deno.test("dora() and doraBackward() leave an output without a direction, a row 
   assert(db![0] !== 0 && db!.every(Number.isFinite));
 });
 
-for (const p of [0, 0.4]) {
-  Deno.test(`doraBackward() with dropout ${p} agrees with central differences in which ‖V‖ is a constant`, () => {
-    const adapter = makeAdapter();
+Deno.test("dora() of a base less s B₀ A₀ is dora() with that start, dropout or not", () => {
+  const adapter = { ...makeAdapter(), ...start };
+  const less = effectiveWeight(w, { ...adapter, b: new Float64Array(8) }, dims);
+  for (const mask of [undefined, dropoutMask(15, 0.4, [1, 2])]) {
+    const expected = dora(x, less, dims, makeAdapter(), mask);
+    dora(x, w, dims, adapter, mask).forEach((y, i) =>
+      assert(Math.abs(y - expected[i]) <= 100 * Number.EPSILON * (1 + Math.abs(y)))
+    );
+  }
+});
+
+for (const [p, before] of [[0, {}], [0.4, {}], [0, start], [0.4, start]] as const) {
+  const of = "a0" in before ? " and a start" : "";
+  Deno.test(`doraBackward() with dropout ${p}${of} agrees with central differences in which ‖V‖ is a constant`, () => {
+    const adapter = { ...makeAdapter(), ...before };
     const mask = p ? dropoutMask(15, p, [1, 2]) : undefined;
     const norm = normsOf(adapter);
     const { dx, dw, da, db, dm } = doraBackward(x, w, dy, dims, adapter, mask);

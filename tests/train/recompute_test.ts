@@ -18,6 +18,7 @@ function* sameBatch(vocabulary: number): Generator<Batch, void> {
 const CASES: [string, AttachOptions][] = [
   ["llama_tied", { method: "olora", rank: 4, targets: "all-linear", dropout: 0.2 }],
   ["llama_untied", { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 }],
+  ["llama_untied", { method: "olora", magnitude: true, rank: 4, targets: "all-linear", dropout: 0.2 }],
   ["llama_untied", { method: "mora", rank: 4, targets: "all-linear", dropout: 0.2 }],
   ["llama_untied", { method: "remora", rank: 4, targets: "all-linear", dropout: 0.2 }],
   ["llama_untied", { method: "flora", rank: 2, targets: "all-linear" }],

@@ -27,6 +27,7 @@ const CONFIGS: Record<string, Partial<RunConfig>> = {
     clip: 1,
   },
   "dora with dropout": { method: "dora", rank: 4, targets: "all-linear", dropout: 0.2 },
+  "olora with magnitudes": { method: "olora", magnitude: true, rank: 4, targets: "all-linear", dropout: 0.2 },
   "mora with dropout": { method: "mora", rank: 4, targets: "all-linear", dropout: 0.2 },
   "remora with dropout": {
     ...{ method: "remora", rank: 4, targets: "all-linear", dropout: 0.2 },
@@ -84,7 +85,7 @@ for (const [name, settings] of Object.entries(CONFIGS)) {
     for (const file of ["metrics.jsonl", "evaluations.jsonl"]) {
       assertEquals(await read(`parts/${file}`), await read(`whole/${file}`));
     }
-    const own = findMethod(settings.method!).layer !== undefined;
+    const own = findMethod(settings.method!).layer !== undefined && settings.method !== "adalora";
     const weights = settings.method === "full" ? "model" : own ? "kit_adapter" : "adapter_model";
     assertEquals(await read(`parts/${weights}.safetensors`), await read(`whole/${weights}.safetensors`));
     await Deno.remove(folder, { recursive: true });

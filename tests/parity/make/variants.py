@@ -1,5 +1,5 @@
-"""Twenty training steps of OLoRA's neighbours by PEFT in float64: rslora, lora+ and dora from the start of lora_all, pissa
-from its own, all on llama_tied. Writes llama_tied/variants.json (as runs.json of train.py) and llama_tied/init/pissa.
+"""Twenty training steps of OLoRA's neighbours by PEFT in float64: rslora, lora+ and dora from the start of lora_all, olora
+with use_dora from that of olora, pissa from its own, all on llama_tied. Writes llama_tied/variants.json (as runs.json of train.py) and llama_tied/init/pissa.
 
 PiSSA. PEFT's pissa_init accepts float32 and narrower weights only, so the start is made here, by its rule: U S V = svd(W)
 in float64, S_r / s, A0 = sqrt(S_r) V_r, B0 = U_r sqrt(S_r), both rounded to float32, base W - s B0 A0 in float64. The
@@ -73,11 +73,13 @@ def main():
         "rslora": run(FOLDER, batches, "lora_all", 5e-3, start=rslora),
         "lora+": run(FOLDER, batches, "lora_all", 1e-3, make_optimizer=plus),
         "dora": run(FOLDER, batches, "lora_all", 5e-3, start=dora),
+        "olora_dora": run(FOLDER, batches, "olora", 1e-3, start=dora),
         "pissa": run(FOLDER, batches, "pissa", 1e-3, start=pissa),
     }
     for name, made in runs.items():
         settings = dict(method=name, rank=RANK, alpha=ALPHA, targets=INITS["lora_all"]["targets"])
-        made["config"] |= settings | ({"ratio": RATIO} if name == "lora+" else {})
+        more = {"lora+": {"ratio": RATIO}, "olora_dora": {"method": "olora", "magnitude": True}}
+        made["config"] |= settings | more.get(name, {})
         print(name, [round(loss, 4) for loss in made["losses"][::5]], round(made["after"], 4))
     write_json("llama_tied/variants.json", runs)
     record(
