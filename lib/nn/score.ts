@@ -1,5 +1,5 @@
 import { crossEntropyRule } from "../autograd/rules.ts";
-import { constant, Tape, type Variable } from "../autograd/tape.ts";
+import { Tape, type Variable } from "../autograd/tape.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { klDivergence } from "../ops/kl_divergence.ts";
 import { checkTargets } from "../ops/cross_entropy.ts";
