@@ -1,7 +1,7 @@
 // qr_finish: q = q_tᵀ D, r[:, :columns] = D (p scaled back), D = diag(±1) such that diag(r) >= 0
 //                                                                        oracle: lib/reference/qr.ts
-// Grid      one invocation per element of [max(m, width), width], 64 a workgroup; width columns of q, of which
-//           the first `columns` come from reflectors.
+// Grid      one invocation per element of [rows, width], 64 a workgroup; rows is max(m, width), or width for r and the
+//           first rows of q alone; width columns of q, of which the first `columns` come from reflectors.
 // Bindings  1 q_t f32 [width, ld]   2 p f32 [columns, ld], R in its upper triangle   3 exponent i32 [columns]
 //           4 q f32 [m, width]   5 r f32 [width, n], whose first `columns` columns are written
 struct Uniforms { m: u32, n: u32, ld: u32, columns: u32, width: u32 }

@@ -210,13 +210,15 @@ function factor(
     const q = gpu.tensor([m, width]);
     const r = gpu.tensor([width, n]);
     const columnsOfQ = identity.view([width, ld], i * width * ld);
-    const finish = () =>
-      gpu.run(qrFinishSpec, [columnsOfQ, panelOf(i), exponentOf(i), q, r], { m, n, ld, columns, width });
-    finish();
+    const finish = (rows: number) =>
+      gpu.run(qrFinishSpec, [columnsOfQ, panelOf(i), exponentOf(i), q, r], {
+        ...{ m, n, ld, columns, width, rows },
+      });
+    finish(Math.max(m, width));
     if (columns < n) {
       matmul(gpu, "tn", q, w, { into: r });
       gpu.run(nonFiniteSpec, [r, flags], { n: r.size, at: places[i] });
-      finish();
+      finish(width);
     }
     return { q, r };
   });
