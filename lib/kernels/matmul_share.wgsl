@@ -9,7 +9,7 @@
 // Bindings  1 a f32 [batch, m, k], A_BY_K: [batch, k, m]   2 b f32 [batch, n, k], B_BY_K: [batch, k, n]
 //           3 c f32 [batch, m, n], C_TURNED: [batch, n, m]
 // Needs     multiples of 4: n, each operand's inner axis, and c's.
-// Consts    LANES subgroup size; TM rows, a multiple of LANES and of 4; TN vec4 columns a lane; STEP = 4;
+// Consts    LANES subgroup size; TM rows, a multiple of LANES and of 4; TN vec4 columns a lane; STEP = 4 k or rows;
 //           A_LOADS = TM / LANES; QUADS = TM / 4; A_BY_K, B_BY_K 1 where k is the operand's outer axis;
 //           ACCUMULATE, C_TURNED 0 or 1
 struct Uniforms { m: u32, n: u32, k: u32, scale: f32 }
@@ -39,6 +39,22 @@ fn store(at: u32, sum: vec4f) {
   if (ACCUMULATE == 1) { c[at] += u.scale * sum; } else { c[at] = u.scale * sum; }
 }
 
+// Adds to rows 4 i to 4 i + 3 of acc: p[r][s], or with A_BY_K p[s][r], is row 4 i + r of A at the s-th k. A function, as
+// naga's time grows with the square of one's length.
+fn add_products(
+  i: u32, p: array<vec4f, STEP>, y: ptr<function, array<vec4f, STEP * TN>>, acc: ptr<function, array<vec4f, TM * TN>>,
+) {
+  for (var s = 0u; s < STEP; s++) {
+    for (var r = 0u; r < STEP; r++) {
+      for (var j = 0u; j < TN; j++) {
+        let at = (4 * i + r) * TN + j;
+        let of_a = p[A_BY_K * s + (1 - A_BY_K) * r][A_BY_K * r + (1 - A_BY_K) * s];
+        (*acc)[at] = fma(vec4f(of_a), (*y)[s * TN + j], (*acc)[at]);
+      }
+    }
+  }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row = tile.y * TM;
@@ -55,19 +71,15 @@ fn main(@builtin(workgroup_id) tile: vec3u, @builtin(subgroup_invocation_id) lan
         for (var s = 0u; s < STEP; s++) { y[s * TN + j] = t[s]; }
       }
     }
-    for (var i = 0u; i < TM; i++) {
-      var p: vec4f;
+    for (var i = 0u; i < QUADS; i++) {
+      var p: array<vec4f, STEP>;
       for (var s = 0u; s < STEP; s++) {
         p[s] = subgroupBroadcast(
-          x[(A_BY_K * (s * (TM / 4) + i / 4) + (1 - A_BY_K) * i) / LANES][A_BY_K * (i % 4) + (1 - A_BY_K) * s],
-          (A_BY_K * (s * (TM / 4) + i / 4) + (1 - A_BY_K) * i) % LANES,
+          x[(A_BY_K * (s * QUADS + i) + (1 - A_BY_K) * (4 * i + s)) / LANES],
+          (A_BY_K * (s * QUADS + i) + (1 - A_BY_K) * (4 * i + s)) % LANES,
         );
       }
-      for (var j = 0u; j < TN; j++) {
-        for (var s = 0u; s < STEP; s++) {
-          acc[i * TN + j] = fma(vec4f(p[s]), y[s * TN + j], acc[i * TN + j]);
-        }
-      }
+      add_products(i, p, &y, &acc);
     }
   }
   if (C_TURNED == 1) {
