@@ -32,6 +32,8 @@ const SEEDS = [11, 12, 13];
 const BUDGET = { full: 240, quick: 45 };
 /** Rows of each split that a quick job is measured on at the end. */
 const QUICK_ROWS = 256;
+/** Rows of each split on which a run is measured that only compiles kernels: a batch of evaluation. */
+const TRIAL_ROWS = 64;
 
 /** What is decided once and kept, so that an interrupted job goes on with the same runs. */
 interface Plan {
@@ -39,6 +41,12 @@ interface Plan {
   readonly steps: number;
   readonly every: number;
   readonly seconds: number;
+}
+
+/** One for the runs, and one that measures less, for what is not kept. */
+interface Laboratories {
+  readonly laboratory: Laboratory;
+  readonly trial: Laboratory;
 }
 
 /** `olora reproduce`: the main job. */
@@ -71,8 +79,9 @@ export const reproduce: Command = {
     using gpu = await openGpu(output);
     using model = await loadModel(runs[0].model, { gpu });
     const laboratory = new Laboratory(model, sweep.measures);
+    const trial = new Laboratory(model, limitSweep(whole, TRIAL_ROWS).measures);
     using signal = interruption(() => output.note("\nStopping after this update; the same command goes on."));
-    const plan = await planned(out, mode, runs, model, sweep, output, signal.stopped);
+    const plan = await planned(out, mode, runs, model, { laboratory, trial }, output, signal.stopped);
     const live = plan && await carryOut(out, plan, runs, laboratory, signal.stopped);
     if (!plan || !live) {
       throw new StoppedError("Cannot finish: stopped; the same command goes on where it was");
@@ -121,7 +130,7 @@ async function planned(
   mode: "all" | "quick" | "full",
   runs: readonly SweepRun[],
   model: Model,
-  sweep: SweepConfig,
+  laboratories: Laboratories,
   output: Output,
   stopped: () => boolean,
 ): Promise<Plan | undefined> {
@@ -143,7 +152,7 @@ async function planned(
     output.note("Measuring what a step costs.");
     const costs: Cost[] = [];
     for (const run of runs.filter(({ seed }) => seed === SEEDS[0])) {
-      const cost = await costOf(run, model, sweep, stopped);
+      const cost = await costOf(run, laboratories, stopped);
       if (!cost) return undefined;
       costs.push(cost);
     }
@@ -173,18 +182,17 @@ async function planned(
 /** Seconds of an update and of all around it, from a short run, whose kernels a shorter one has compiled. */
 async function costOf(
   run: SweepRun,
-  model: Model,
-  { measures }: SweepConfig,
+  { laboratory, trial }: Laboratories,
   stopped: () => boolean,
 ): Promise<Cost | undefined> {
-  const laboratory = new Laboratory(model, measures);
   const short = (steps: number) => ({
     ...run,
     steps,
     warmup: 0,
     evaluation: { ...run.evaluation!, every: steps },
   });
-  await laboratory.measure("", short(2), { stopped });
+  await trial.measure("", short(2), { stopped });
+  await laboratory.prepare(run);
   const begin = performance.now();
   const row = await laboratory.measure("", short(12), { stopped });
   if (!row) return undefined;

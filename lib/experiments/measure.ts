@@ -162,6 +162,12 @@ export class Laboratory {
     this.#measures = measures;
   }
 
+  /** What `measure` does once, and what it does once for a method: measures the base, and compiles the start's kernels. */
+  async prepare(config: RunConfig): Promise<void> {
+    this.#loaded ??= await this.#load(config);
+    await this.#warmUp(config);
+  }
+
   /**
    * Carries out one run and measures it.
    *
@@ -175,10 +181,10 @@ export class Laboratory {
     control: { stopped(): boolean; resume?: boolean; onEvent?: (event: RunEvent) => void },
   ): Promise<MeasuredRun | undefined> {
     const [gpu, model] = [this.#gpu, this.#model];
-    const loaded = this.#loaded ??= await this.#load(config);
+    await this.prepare(config);
+    const loaded = this.#loaded!;
     const curve: { step: number; loss: number }[] = [];
     let final: MeasuredRun["final"] = { validation: null, test: null, accuracy: null, forgetting: null };
-    await this.#warmUp(config);
     let [trainable, initMs, training, steps, deviceBytes] = [0, 0, 0, 0, 0];
     const extra: { spectrum?: SpectrumSummary; sharpness?: SharpnessSummary } = {};
     let first: number | undefined;

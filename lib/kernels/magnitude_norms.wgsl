@@ -2,14 +2,11 @@
 //
 // Grid      64 / LANES rows a workgroup of 64 invocations; LANES neighbours share a row.
 // Bindings  1 x f32 [n, d]   2 norm f32 [n]
-// Overrides and alias as in rms_norm
+// Overrides and alias as in rms_norm_rows
 struct Uniforms { n: u32, d: u32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read_write> norm: array<f32>;
-
-override LANES: u32 = 1u;
-var<workgroup> partial: array<f32, 64>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -18,7 +15,7 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let lane = local % LANES;
-  let row = (group.x + group.y * groups.x) * (64u / LANES) + local / LANES;
+  let row = row_of(group, groups, local);
   let values = u.d / WIDTH;
   let start = row * values;
   var squares = 0.0;
@@ -28,10 +25,6 @@ fn main(
       squares += inner(value, value);
     }
   }
-  partial[local] = squares;
-  for (var step = LANES / 2u; step > 0u; step >>= 1u) {
-    workgroupBarrier();
-    if (lane < step) { partial[local] += partial[local + step]; }
-  }
-  if (row < u.n && lane == 0u) { norm[row] = sqrt(partial[local]); }
+  let sum_of_row = row_sum(squares, local);
+  if (row < u.n && lane == 0u) { norm[row] = sqrt(sum_of_row); }
 }

@@ -1,5 +1,6 @@
 import { type KernelSpec, linearGrid } from "../gpu/kernel.ts";
 import source from "./rms_norm.wgsl" with { type: "text" };
+import rows from "./rms_norm_rows.wgsl" with { type: "text" };
 
 /** How a norm's kernels go over a row of `d` features. */
 export interface RowLayout {
@@ -15,20 +16,26 @@ export interface RowLayout {
  * Error of y: (eps √d / 2 + 6 eps) |y| beyond what h's own rounding makes of it, as all terms of the mean are
  * positive: half of the mean's relative error, `sqrt` and the division (2.5 eps each in WGSL), and the products.
  */
-export function rmsNormSpec({ lanes, width }: RowLayout): KernelSpec {
+export function rmsNormSpec(layout: RowLayout): KernelSpec {
   return {
     name: "rms_norm",
-    source: rowValues(width) + source,
+    ...rowKernel(source, layout),
     storage: ["read", "read", "read", "read_write", "read_write", "read_write"],
     uniforms: [["n", "u32"], ["d", "u32"], ["has_delta", "u32"], ["eps", "f32"]],
+  };
+}
+
+/** What the spec of a kernel with `n` rows owes to how it goes over them: `rms_norm_rows.wgsl` stands before `text`. */
+export function rowKernel(
+  text: string,
+  { lanes, width }: RowLayout,
+): Pick<KernelSpec, "source" | "overrides" | "consts" | "workgroups"> {
+  const [type, product] = width === 4 ? ["vec4f", "dot(a, b)"] : ["f32", "a * b"];
+  const values = `alias Value = ${type};\nfn inner(a: Value, b: Value) -> f32 { return ${product}; }`;
+  return {
+    source: [values, rows, text].join("\n"),
     overrides: { LANES: lanes },
     consts: { WIDTH: width },
     workgroups: ({ n }) => linearGrid(Math.ceil(n * lanes / 64)),
   };
-}
-
-/** What the WGSL of a norm calls a Value, and the scalar product of two. */
-export function rowValues(width: 1 | 4): string {
-  const [type, product] = width === 4 ? ["vec4f", "dot(a, b)"] : ["f32", "a * b"];
-  return `alias Value = ${type};\nfn inner(a: Value, b: Value) -> f32 { return ${product}; }\n`;
 }

@@ -3,9 +3,7 @@
 // Grid      64 / LANES rows a workgroup of 64 invocations; LANES neighbours share a row.
 // Bindings  1 x f32 [n, d]   2 delta f32 [n, d] (read if has_delta)   3 w f32 [d]
 //           4 h f32 [n, d] (written if has_delta)   5 y f32 [n, d]   6 rho f32 [n]
-// Overrides LANES  1, 2, 4, … 64: 1 on software adapters, where a barrier costs more than a stride
-// Alias     Value is vec4f where d is a multiple of 4, else f32; WIDTH its length, inner() its scalar product
-//           (prepended by rms_norm.ts)
+// Overrides and alias as in rms_norm_rows
 struct Uniforms { n: u32, d: u32, has_delta: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> u: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<Value>;
@@ -15,9 +13,6 @@ struct Uniforms { n: u32, d: u32, has_delta: u32, eps: f32 }
 @group(0) @binding(5) var<storage, read_write> y: array<Value>;
 @group(0) @binding(6) var<storage, read_write> rho: array<f32>;
 
-override LANES: u32 = 1u;
-var<workgroup> partial: array<f32, 64>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -25,7 +20,7 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let lane = local % LANES;
-  let row = (group.x + group.y * groups.x) * (64u / LANES) + local / LANES;
+  let row = row_of(group, groups, local);
   let values = u.d / WIDTH;
   let start = row * values;
   var squares = 0.0;
@@ -39,14 +34,9 @@ fn main(
       squares += inner(value, value);
     }
   }
-  partial[local] = squares;
-  for (var step = LANES / 2u; step > 0u; step >>= 1u) {
-    workgroupBarrier();
-    if (lane < step) { partial[local] += partial[local + step]; }
-  }
-  if (LANES > 1u) { workgroupBarrier(); }
+  let sum_of_row = row_sum(squares, local);
   if (row >= u.n) { return; }
-  let scale = 1.0 / sqrt(partial[local - lane] / f32(u.d) + u.eps);
+  let scale = 1.0 / sqrt(sum_of_row / f32(u.d) + u.eps);
   if (lane == 0u) { rho[row] = scale; }
   for (var j = lane; j < values; j += LANES) {
     var value = x[start + j];

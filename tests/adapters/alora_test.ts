@@ -6,39 +6,22 @@ import { layerWeight } from "../../lib/adapters/layer_weight.ts";
 import type { LayerTarget } from "../../lib/adapters/method.ts";
 import { resolveOptions } from "../../lib/adapters/options.ts";
 import { allocate, allocationPlan } from "../../lib/adapters/rank_allocation.ts";
-import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
-import { saveModel } from "../../lib/adapters/save_model.ts";
 import { constant, type Variable } from "../../lib/autograd/tape.ts";
 import { Rng } from "../../lib/core/rng.ts";
-import { batches } from "../../lib/datasets/batches.ts";
-import { parseDataset } from "../../lib/datasets/load.ts";
-import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { adaloraMatrix } from "../../lib/reference/adalora.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
-import { Trainer, type TrainOptions } from "../../lib/train/train.ts";
 import { expectGradient, gradients, type RuleCase } from "../autograd/rule_case.ts";
 import { bound, EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
-import { batches as fixtureBatches, expected, modelFolder } from "../helpers/fixtures.ts";
+import { expectKept, ids, load, trainer } from "./llama_untied.ts";
 
-const data = parseDataset(JSON.stringify({ batches: await fixtureBatches("llama_untied") }), "b.json");
-const { ids } = await expected("llama_untied");
 const [RANK, SLOTS, STEPS] = [2, 3, 8];
 const OPTIONS: AttachOptions = {
   ...{ method: "alora", rank: RANK, alpha: 4, targets: "all-linear", maxRank: SLOTS },
   ...{ moves: 4, initWarmup: 2, finalWarmup: 3, maskInterval: 3 },
 };
 const ALLOCATIONS = [2, 5];
-
-async function load(): Promise<Model> {
-  return await loadModel(modelFolder("llama_untied")!, { gpu: await testDevice() });
-}
-
-function trainer(adapter: Adapter, options: Partial<TrainOptions> = {}): Trainer {
-  const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
-  return new Trainer(adapter, order, { steps: STEPS, learningRate: 1e-2, ...options });
-}
 
 /** The gates of each layer. */
 async function gatesOf({ course, model: { gpu } }: Adapter): Promise<number[][]> {
@@ -58,7 +41,7 @@ for (const dropout of [0, 0.3]) {
     const shapes = modules.map((module) => model.weights.get(`${module}.weight`)!.shape);
     assertEquals(adapter.trainable, sum(shapes.map(([out, width]) => SLOTS * (out + width))));
     assertEquals(adapter.course!.scores, RANK * modules.length);
-    using training = trainer(adapter);
+    using training = trainer(adapter, { steps: STEPS });
     await Array.fromAsync(training.run());
     const trained = await score(model, ids);
     assert(trained.some((row, i) => row.some((nats, t) => Math.abs(nats - base[i][t]) > 1e-3)));
@@ -78,19 +61,7 @@ for (const dropout of [0, 0.3]) {
       using merged = layerWeight(gpu, adapter.layer(module)!, w);
       expectClose(await gpu.read(merged), whole((x) => x), bound(width, whole(Math.abs), EPS), module);
     }
-    const folder = await Deno.makeTempDir();
-    await saveModel(model, `${folder}/merged`);
-    await saveAdapter(adapter, `${folder}/adapter`);
-    using merged = await loadModel(`${folder}/merged`, { gpu });
-    const read = await score(merged, ids);
-    read.forEach((row, i) => expectClose(row, trained[i], 1e-5, `row ${i}, merged`));
-    using other = await load();
-    using loaded = await loadAdapter(other, `${folder}/adapter`);
-    assertEquals(await score(other, ids), trained);
-    assertEquals(await gatesOf(loaded), gates);
-    await Deno.remove(folder, { recursive: true });
-    adapter.detach();
-    assertEquals(await score(model, ids), base);
+    await expectKept(adapter, base);
   });
 }
 
@@ -100,7 +71,7 @@ Deno.test("alora has as many ranks at every step as at the start, moves them at 
   {
     using model = await load();
     using adapter = await attach(model, OPTIONS);
-    using training = trainer(adapter);
+    using training = trainer(adapter, { steps: STEPS });
     let before = await gatesOf(adapter);
     const budget = RANK * before.length;
     for (let step = 1; step <= STEPS; step++) {
@@ -132,7 +103,7 @@ Deno.test("alora's slots that are shut have B = 0 and no moments, so that openin
   using model = await load();
   const { gpu } = model;
   using adapter = await attach(model, OPTIONS);
-  using training = trainer(adapter, { weightDecay: 0.1 });
+  using training = trainer(adapter, { steps: STEPS, weightDecay: 0.1 });
   await Array.fromAsync(training.run({ until: 6 }));
   const { parameters, course } = adapter;
   const { m, v } = training.optimizer;

@@ -11,22 +11,18 @@ import { saveModel } from "../../lib/adapters/save_model.ts";
 import { spectrum } from "../../lib/adapters/spectrum.ts";
 import { constant, Tape } from "../../lib/autograd/tape.ts";
 import { Rng } from "../../lib/core/rng.ts";
-import { batches } from "../../lib/datasets/batches.ts";
-import { parseDataset } from "../../lib/datasets/load.ts";
 import { openSafetensors } from "../../lib/io/safetensors.ts";
 import { toFloat32 } from "../../lib/core/host_tensor.ts";
-import { loadModel, type Model } from "../../lib/nn/model.ts";
+import { loadModel } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
 import { moraMatrix } from "../../lib/reference/mora.ts";
-import { Trainer } from "../../lib/train/train.ts";
 import { bound, EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
-import { batches as fixtureBatches, expected, modelFolder } from "../helpers/fixtures.ts";
+import { modelFolder } from "../helpers/fixtures.ts";
+import { ids, load, trainer } from "./llama_untied.ts";
 
 const RANK = 3;
-const data = parseDataset(JSON.stringify({ batches: await fixtureBatches("llama_untied") }), "b.json");
-const { ids } = await expected("llama_untied");
 
 const FORMS: AttachOptions[] = [
   { method: "mora", type: 1, rank: RANK, targets: "all-linear" },
@@ -40,16 +36,9 @@ const FORMS: AttachOptions[] = [
   { method: "flora", rank: 1, freeze: "B" },
 ];
 
-async function load(): Promise<Model> {
-  return await loadModel(modelFolder("llama_untied")!, { gpu: await testDevice() });
-}
-
 async function train(adapter: Adapter, steps = 3): Promise<void> {
-  using trainer = new Trainer(adapter, batches(data, { batchSize: 1, seqLen: 1, seed: 0 }), {
-    steps,
-    learningRate: 1e-2,
-  });
-  await Array.fromAsync(trainer.run());
+  using training = trainer(adapter, { steps });
+  await Array.fromAsync(training.run());
 }
 
 /** Numbers that a layer of `out` × `width` trains, by the papers' formulas. */

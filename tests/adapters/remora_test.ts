@@ -1,34 +1,18 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { Adapter } from "../../lib/adapters/adapter.ts";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import type { LayerTarget } from "../../lib/adapters/method.ts";
 import { moraSide } from "../../lib/adapters/mora.ts";
 import { resolveOptions } from "../../lib/adapters/options.ts";
 import { remora } from "../../lib/adapters/remora.ts";
 import { constant, type Variable } from "../../lib/autograd/tape.ts";
-import { batches } from "../../lib/datasets/batches.ts";
-import { parseDataset } from "../../lib/datasets/load.ts";
-import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
 import { moraMatrix } from "../../lib/reference/mora.ts";
-import { Trainer, type TrainOptions } from "../../lib/train/train.ts";
 import { expectGradient, gradients, normals, type RuleCase } from "../autograd/rule_case.ts";
 import { testDevice } from "../helpers/device.ts";
-import { batches as fixtureBatches, expected, modelFolder } from "../helpers/fixtures.ts";
+import { ids, load, trainer } from "./llama_untied.ts";
 
-const data = parseDataset(JSON.stringify({ batches: await fixtureBatches("llama_untied") }), "b.json");
-const { ids } = await expected("llama_untied");
 const OPTIONS: AttachOptions = { method: "remora", rank: 3, targets: "all-linear" };
-
-async function load(): Promise<Model> {
-  return await loadModel(modelFolder("llama_untied")!, { gpu: await testDevice() });
-}
-
-function trainer(adapter: Adapter, options: TrainOptions): Trainer {
-  const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
-  return new Trainer(adapter, order, { learningRate: 1e-2, ...options });
-}
 
 // Groups of r̂ that divide no side, one side, and one side that is shorter than r̂.
 for (const [out, width, rank] of [[11, 5, 1], [12, 9, 1], [20, 3, 3]]) {
