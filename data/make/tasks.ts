@@ -1,6 +1,7 @@
 /**
  * What a model gets right of the tasks of lm-evaluation-harness, item by item, into data/results/tasks-smollm2.jsonl:
- * `deno run -A data/make/tasks.ts MODEL FOLDER N`, with N items of each file of FOLDER, rows of question, choices and label.
+ * `deno run -A data/make/tasks.ts MODEL FOLDER N`, with the first N items of each file of FOLDER, rows of question, choices and
+ * label. Stopped at any moment, it goes on where it was.
  *
  * @module
  */
@@ -14,8 +15,9 @@ import {
 import { VERSION } from "../../lib/core/version.ts";
 import { bestChoice } from "../../lib/datasets/multiple_choice.ts";
 import { writeFileAtomic } from "../../lib/io/atomic.ts";
+import { readTextIfAny } from "../../lib/io/json_file.ts";
 
-const RESULTS = decodeURIComponent(new URL("../results/", import.meta.url).pathname);
+const RESULTS = decodeURIComponent(new URL("../results/tasks-smollm2.jsonl", import.meta.url).pathname);
 const FILES: Record<HarnessTask, string> = {
   arc_challenge: "ARC-Challenge",
   arc_easy: "ARC-Easy",
@@ -28,43 +30,69 @@ const FILES: Record<HarnessTask, string> = {
 };
 
 /** Tasks for which the harness gives no acc_norm. */
-const WITHOUT_NORM: readonly HarnessTask[] = ["boolq", "social_iqa", "winogrande"];
+const WITHOUT_NORM: readonly string[] = ["boolq", "social_iqa", "winogrande"] satisfies HarnessTask[];
+
+/** Items of a task between two writes. */
+const ROUND = 10;
 
 const [path, folder, count] = Deno.args;
 const limit = Number(count);
 using gpu = await openDevice();
 using model = await loadModel(path, { gpu });
-const about = {
-  command: `deno run -A data/make/tasks.ts MODEL FOLDER ${limit}`,
-  device: gpu.info.name,
-  date: new Date().toISOString().slice(0, 10),
-  version: VERSION,
-  model: path.split("/").at(-1),
-};
-const digits = (found: readonly boolean[]) => found.map(Number).join("");
-const lines: string[] = [];
-for (const [task, name] of Object.entries(FILES) as [HarnessTask, string][]) {
-  const file = `${folder}/${name}.jsonl`;
-  const text = (await Deno.readTextFile(file)).split("\n").slice(0, limit).join("\n");
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  const items = await loadMultipleChoice(file, model.tokenizer!, { task, limit });
-  const nats = await choiceLogLikelihoods(model, items, {
-    onProgress: (done) => console.error(`${task} ${done} of ${items.length}`),
-  });
-  const right = (lengths: (item: typeof items[number]) => readonly number[] | undefined) =>
-    digits(items.map((item, i) => bestChoice(nats[i], lengths(item)) === item.answer));
-  const places = items.map(({ answer }) => answer);
-  const same = places.map((place) => places.filter((other) => other === place).length);
-  lines.push(JSON.stringify({
-    ...about,
-    task,
-    items: items.length,
-    sha256: new Uint8Array(digest).toHex(),
-    chance: items.reduce((sum, { choices }) => sum + 1 / choices.length, 0) / items.length,
-    sameAnswer: Math.max(...same) / items.length,
-    acc: right(() => undefined),
-    ...(!WITHOUT_NORM.includes(task) && { acc_norm: right(({ characters }) => characters) }),
-  }));
-  console.log(lines.at(-1));
+const about = { device: gpu.info.name, version: VERSION, model: path.split("/").at(-1) };
+
+/** Of each task its digits so far, 1 for each item that is right. */
+const found = new Map(Object.keys(FILES).map((task) => [task, { acc: "", acc_norm: "" }]));
+for (const line of (await readTextIfAny(RESULTS) ?? "").split("\n").filter((line) => line !== "")) {
+  const { task, acc, acc_norm = "", ...row } = JSON.parse(line);
+  const isSame = Object.entries(about).every(([name, value]) => row[name] === value);
+  if (isSame) found.set(task, { acc: acc.slice(0, limit), acc_norm: acc_norm.slice(0, limit) });
 }
-await writeFileAtomic(`${RESULTS}tasks-smollm2.jsonl`, lines.join("\n") + "\n");
+
+const tasks = await Promise.all(
+  Object.entries(FILES).map(async ([task, name]) => {
+    const file = `${folder}/${name}.jsonl`;
+    const items = await loadMultipleChoice(file, model.tokenizer!, { task: task as HarnessTask, limit });
+    return { task, items, lines: (await Deno.readTextFile(file)).split("\n") };
+  }),
+);
+
+for (let to = ROUND; to < limit + ROUND; to += ROUND) {
+  for (const { task, items } of tasks) {
+    const { acc, acc_norm } = found.get(task)!;
+    const next = items.slice(acc.length, to);
+    if (!next.length) continue;
+    const nats = await choiceLogLikelihoods(model, next);
+    const right = (lengths: (item: typeof next[number]) => readonly number[] | undefined) =>
+      next.map((item, i) => Number(bestChoice(nats[i], lengths(item)) === item.answer)).join("");
+    found.set(task, {
+      acc: acc + right(() => undefined),
+      acc_norm: acc_norm + (WITHOUT_NORM.includes(task) ? "" : right(({ characters }) => characters)),
+    });
+    console.error(`${task}: ${found.get(task)!.acc.length} of ${limit}`);
+    await write();
+  }
+}
+await write();
+
+async function write(): Promise<void> {
+  const rows = await Promise.all(tasks.map(async ({ task, items, lines }) => {
+    const { acc, acc_norm } = found.get(task)!;
+    const done = items.slice(0, acc.length);
+    const asked = new TextEncoder().encode(lines.slice(0, acc.length).join("\n"));
+    const same = done.map(({ answer }) => done.filter((other) => other.answer === answer).length);
+    return {
+      command: `deno run -A data/make/tasks.ts MODEL FOLDER ${limit}`,
+      date: new Date().toISOString().slice(0, 10),
+      ...about,
+      task,
+      items: acc.length,
+      sha256: new Uint8Array(await crypto.subtle.digest("SHA-256", asked)).toHex(),
+      chance: done.reduce((sum, { choices }) => sum + 1 / choices.length, 0) / acc.length,
+      sameAnswer: Math.max(...same) / acc.length,
+      acc,
+      ...(acc_norm !== "" && { acc_norm }),
+    };
+  }));
+  await writeFileAtomic(RESULTS, rows.map((row) => JSON.stringify(row)).join("\n") + "\n");
+}
