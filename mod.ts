@@ -28,6 +28,7 @@ export type { Tokenizer } from "./lib/io/tokenizer.ts";
 export type { PeftAdapter, PeftConfig, PeftFactors, PeftRows } from "./lib/io/peft_format.ts";
 export type { PeftTargets } from "./lib/io/peft_targets.ts";
 export { readPeftAdapter, writePeftAdapter } from "./lib/io/peft.ts";
+export { readGgufAdapter, writeGgufAdapter } from "./lib/io/gguf_adapter.ts";
 export { loadModel, type LoadOptions, Model } from "./lib/nn/model.ts";
 export { quantizeModel, type QuantizeOptions } from "./lib/nn/quantize.ts";
 export type { Branch, Changes, DecoderWeights, Layer } from "./lib/nn/decoder.ts";

@@ -151,7 +151,7 @@ function view(file: GgufFile, stored: ReadonlyMap<string, string>, config: JsonO
 }
 
 /** Rows 2 i + j of each head, in places j c / 2 + i. */
-function halvesApart(tensor: HostTensor, heads: unknown): HostTensor {
+export function halvesApart(tensor: HostTensor, heads: unknown): HostTensor {
   const [rows] = tensor.shape;
   const c = rows / (heads as number);
   if (tensor.shape.length !== 2 || !Number.isInteger(c) || c % 2) return tensor;

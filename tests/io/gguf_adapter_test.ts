@@ -6,12 +6,12 @@ import { saveAdapter } from "../../lib/adapters/save.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
 import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
-import { writeGgufAdapter } from "../../lib/io/gguf_adapter.ts";
+import { readGgufAdapter, writeGgufAdapter } from "../../lib/io/gguf_adapter.ts";
 import { openGguf } from "../../lib/io/gguf.ts";
 import { openGgufModel } from "../../lib/io/gguf_model.ts";
-import { encodeGguf, writeGguf } from "../../lib/io/gguf_write.ts";
+import { encodeGguf, type GgufField, writeGguf } from "../../lib/io/gguf_write.ts";
 import { readModelConfig } from "../../lib/io/model_config.ts";
-import { readPeftAdapter } from "../../lib/io/peft.ts";
+import { readPeftAdapter, writePeftAdapter } from "../../lib/io/peft.ts";
 import { moduleScale, type PeftAdapter, type PeftFactors } from "../../lib/io/peft_format.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { Trainer } from "../../lib/train/train.ts";
@@ -65,6 +65,12 @@ function product(scale: number, { a, b }: PeftFactors): Float64Array {
   });
 }
 
+const KIND = new Map<string, GgufField>([
+  ["general.architecture", ["string", "llama"]],
+  ["general.type", ["string", "adapter"]],
+  ["adapter.type", ["string", "lora"]],
+]);
+
 const length = (x: Float64Array) => Math.hypot(...x);
 
 Deno.test("toPlainLora() with moved loses to f16 a part of the change, with joined a part of the start", () =>
@@ -117,6 +123,82 @@ Deno.test("writeGgufAdapter() changes a GGUF base by s dW with its rows where th
         expectClose(found, expected, 4 * EPS * size, module);
       }
     });
+  }));
+
+for (const dtype of ["f32", "f16"] as const) {
+  Deno.test(`readGgufAdapter() gives back what writeGgufAdapter() wrote in ${dtype}, and its scales`, () =>
+    inFolder(async (folder) => {
+      const { adapter, start } = await trained(folder);
+      const plain = toPlainLora(adapter, start, moved);
+      const config = await readModelConfig(fixturePath("llama_untied"));
+      await writeGgufAdapter(`${folder}/adapter.gguf`, plain, config, dtype);
+      const back = await readGgufAdapter(`${folder}/adapter.gguf`, config);
+      assertEquals(new Set(back.factors.keys()), new Set(plain.factors.keys()));
+      for (const [module, { a, b }] of plain.factors) {
+        const found = back.factors.get(module)!;
+        const stored = ({ shape }: HostTensor, values: HostTensor) =>
+          toFloat32(hostTensor(shape, toFloat32(values), dtype));
+        assertEquals([toFloat32(found.a), toFloat32(found.b)], [stored(a, a), stored(b, b)], module);
+        assertEquals(moduleScale(back.config, module), moduleScale(plain.config, module), module);
+      }
+      await writePeftAdapter(`${folder}/back`, back);
+      assertEquals((await readPeftAdapter(`${folder}/back`)).factors, back.factors);
+    }));
+}
+
+Deno.test("readGgufAdapter() takes scale 1 where the file has no alpha, as llama.cpp does", () =>
+  inFolder(async (folder) => {
+    const config = await readModelConfig(fixturePath("llama_untied"));
+    const path = `${folder}/adapter.gguf`;
+    const ones = (shape: number[]) => hostTensor(shape, new Float32Array(shape[0] * shape[1]).fill(1));
+    const { width, heads, headWidth } = config;
+    const pair = (name: string, rank: number): [string, HostTensor][] => [
+      [`${name}.lora_a`, ones([rank, width])],
+      [`${name}.lora_b`, ones([heads * headWidth, rank])],
+    ];
+    const tensors = new Map([...pair("blk.0.attn_q.weight", 2), ...pair("blk.1.attn_q.weight", 3)]);
+    await writeGguf(path, KIND, tensors);
+    const { config: settings, factors } = await readGgufAdapter(path, config);
+    const modules = [0, 1].map((layer) => `model.layers.${layer}.self_attn.q_proj`);
+    assertEquals([...factors.keys()], modules);
+    assertEquals(modules.map((module) => moduleScale(settings, module)), [1, 1]);
+  }));
+
+Deno.test("readGgufAdapter() refuses by name what is no adapter of the base's linear layers", () =>
+  inFolder(async (folder) => {
+    const config = await readModelConfig(fixturePath("llama_untied"));
+    const path = `${folder}/adapter.gguf`;
+    const refused = async (
+      metadata: typeof KIND,
+      tensors: [string, number[]][],
+      type: typeof RangeError | typeof SyntaxError,
+      message: string,
+    ) => {
+      const made = tensors.map(([name, [rows, columns]]): [string, HostTensor] => [
+        name,
+        hostTensor([rows, columns], new Float32Array(rows * columns)),
+      ]);
+      await writeGguf(path, metadata, new Map(made));
+      await assertRejects(() => readGgufAdapter(path, config), type, message);
+    };
+    const { width } = config;
+    const v = "blk.0.attn_v.weight";
+    const model = new Map(KIND).set("general.type", ["string", "model"]);
+    await refused(model, [], RangeError, 'found general.type "model", expected "adapter"');
+    const qwen = new Map(KIND).set("general.architecture", ["string", "qwen2"]);
+    await refused(qwen, [], RangeError, 'found general.architecture "qwen2", expected "llama"');
+    const head = "output.weight.lora_a";
+    await refused(KIND, [[head, [2, width]]], RangeError, `found ${head}, expected factors of linear layers`);
+    const a: [string, number[]] = [`${v}.lora_a`, [2, width]];
+    await refused(KIND, [a], SyntaxError, `found ${v}.lora_b of shape [], expected [`);
+    const b: [string, number[]] = [`${v}.lora_b`, [1, 2]];
+    await refused(KIND, [a, b], SyntaxError, `found ${v}.lora_b of shape [1, 2], expected [`);
+    await refused(
+      KIND,
+      [[a[0], [2, 1]], b],
+      SyntaxError,
+      `found ${a[0]} of shape [2, 1], expected [r, ${width}]`,
+    );
   }));
 
 Deno.test("writeGgufAdapter() refuses a family that llama.cpp lacks, and encodeGguf() what it cannot write", () =>

@@ -12,6 +12,7 @@ export interface Output {
 export interface Cell {
   readonly cell_type: "code" | "markdown";
   readonly source: string | string[];
+  readonly metadata?: { readonly tags?: readonly string[] };
   readonly execution_count?: number | null;
   readonly outputs?: Output[];
 }
@@ -24,6 +25,11 @@ export function textOf(value: unknown): string {
 /** The code cells of a notebook file. */
 export function codeCells(json: string): Cell[] {
   return (JSON.parse(json) as { cells: Cell[] }).cells.filter(({ cell_type }) => cell_type === "code");
+}
+
+/** Whether a cell, by its tag, says what committed rows say, whatever device and model the notebook runs on. */
+export function isOfRows({ metadata }: Cell): boolean {
+  return metadata?.tags?.includes("rows") ?? false;
 }
 
 /** All code of a notebook as one module. */

@@ -139,6 +139,73 @@ Deno.test({
   },
 });
 
+interface TaskRow {
+  task: HarnessTask;
+  items: number;
+  sha256: string;
+  chance: number;
+  sameAnswer: number;
+  acc: string;
+  acc_norm?: string;
+}
+
+const results: TaskRow[] = (await Deno.readTextFile(
+  new URL("../../data/results/tasks-smollm2.jsonl", import.meta.url),
+)).trim().split("\n").map((line) => JSON.parse(line));
+
+Deno.test("data/results/tasks-smollm2.jsonl: the shares that are right are what lm-evaluation-harness prints", () => {
+  assertEquals(results.map(({ task }) => task).sort(), Object.keys(fixture).sort());
+  for (const { task, items, acc, acc_norm } of results) {
+    const { figures } = fixture[task][0];
+    const share = (digits?: string) => digits && [...digits].filter((digit) => digit === "1").length / ITEMS;
+    assertEquals([task, items, share(acc), share(acc_norm)], [task, ITEMS, figures!.acc, figures!.acc_norm]);
+    assertEquals([acc.length, acc_norm?.length ?? ITEMS], [ITEMS, ITEMS], task);
+  }
+});
+
+Deno.test({
+  name: "data/results/tasks-smollm2.jsonl: the items that lm-evaluation-harness finds right, and no others",
+  ignore: rows.ignore,
+  async fn() {
+    const tokenizer = { encode: (text: string) => [...new TextEncoder().encode(text)] };
+    for (const { task, items: count, acc, acc_norm, ...row } of results) {
+      const entry: Entry = fixture[task][0];
+      const items = await withFiles(
+        entry,
+        (path) => loadMultipleChoice(path, tokenizer, { task, limit: count }),
+      );
+      const asked = (await Deno.readTextFile(`${rows.path}/${entry.file}`)).split("\n").slice(0, count);
+      assertEquals([items.length, row.sha256], [count, await sha256(asked.join("\n"))], task);
+      expectClose(
+        [row.chance],
+        [items.reduce((sum, { choices }) => sum + 1 / choices.length, 0) / count],
+        1e-12,
+        task,
+      );
+      const same = items.map(({ answer }) => items.filter((other) => other.answer === answer).length);
+      assertEquals(row.sameAnswer, Math.max(...same) / count, task);
+      items.forEach((item, i) => {
+        const nats = entry.logLikelihoods![i];
+        compareRight(acc[i], item, nats, nats.map(() => 1), `acc of ${task} item ${i}`);
+        if (acc_norm) compareRight(acc_norm[i], item, nats, item.characters, `acc_norm of ${task} item ${i}`);
+      });
+    }
+  },
+});
+
+/** A digit of the rows against the harness' choice, where that one is clear. */
+function compareRight(
+  digit: string,
+  { answer }: MultipleChoiceItem,
+  nats: readonly number[],
+  lengths: readonly number[],
+  where: string,
+): void {
+  const [first, second] = nats.map((x, i) => x / lengths[i]).sort((a, b) => b - a);
+  if (first - second <= APART / Math.min(...lengths)) return;
+  assertEquals([where, digit], [where, String(Number(bestChoice(nats, lengths) === answer))]);
+}
+
 function compareChoices(item: MultipleChoiceItem, own: number[], expected: number[], where: string): void {
   const [first, second] = [...expected].sort((a, b) => b - a);
   if (first - second > APART) assertEquals([where, bestChoice(own)], [where, bestChoice(expected)]);
