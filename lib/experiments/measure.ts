@@ -295,13 +295,14 @@ export class Laboratory {
     const loss = async (batches: readonly Batch[]) => finite((await meanLoss(model, batches)).mean);
     const figures = { validation: await loss(validation), test: test ? await loss(test) : null };
     const scores = tasks && await choiceScores(model, tasks);
+    const moved = general && model === this.#model && await meanDivergence(model, general.batches);
+    const forgetting = general &&
+      (moved ? moved.loss : (await meanLoss(model, general.batches)).mean) - general.base;
     return {
       ...figures,
       accuracy: scores ? meanAccuracy(scores) : null,
-      forgetting: general ? finite((await meanLoss(model, general.batches)).mean - general.base) : null,
-      ...(general && model === this.#model && {
-        divergence: finite((await meanDivergence(model, general.batches)).mean),
-      }),
+      forgetting: forgetting === undefined ? null : finite(forgetting),
+      ...(moved && { divergence: finite(moved.mean) }),
       ...(kept && { tasksLost: kept.base - meanAccuracy(await choiceScores(model, kept.items)) }),
       ...(scores && !scores.has("") && { tasks: Object.fromEntries(scores) }),
     };

@@ -78,14 +78,20 @@ export function negativeLogLikelihood(
 
 /**
  * Records the divergence KL(p ‖ q) of each position of `batch` from the model's own predictions p to those under
- * `changes`, q; f32 `[b t]` in nats, 0 where nothing is scored.
+ * `changes`, q, and the nats of q; f32 `[b t]`, 0 where nothing is scored.
  *
  * @param tape Takes the operations of both runs; no gradient flows through the divergence.
  */
-export function divergence(tape: Tape, model: Model, batch: DeviceBatch, changes?: Changes): Tensor {
-  const [p, q] = [run(tape, model, batch), run(tape, model, batch, changes)]
-    .map(({ hidden, head }) => ({ x: hidden.value, head: head.value }));
-  return klDivergence(model.gpu, p, q, batch.targets);
+export function divergence(
+  tape: Tape,
+  model: Model,
+  batch: DeviceBatch,
+  changes?: Changes,
+): { kl: Tensor; nll: Tensor } {
+  const [p, q] = [run(tape, model, batch), run(tape, model, batch, changes)];
+  const [x, y] = [p, q].map(({ hidden, head }) => ({ x: hidden.value, head: head.value }));
+  const [nll] = tape.apply(crossEntropyRule, [q.hidden, q.head], { targets: batch.targets, scale: 1 });
+  return { kl: klDivergence(model.gpu, x, y, batch.targets), nll: nll.value };
 }
 
 /** Runs the decoder; its last hidden states, and the head as it is stored. */

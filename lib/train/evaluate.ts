@@ -37,16 +37,19 @@ export async function meanLoss(
   batches: Iterable<TokenBatch & { readonly count: number }>,
   options: EvaluateOptions = {},
 ): Promise<Loss> {
-  return await meanOf(model, batches, (tape, batch) => {
+  const { means: [mean], tokens } = await meansOf(model, batches, 1, (tape, batch) => {
     const changes = changesOf(model, options);
-    return negativeLogLikelihood(tape, model, batch, changes ? { changes } : {}).value;
+    return [negativeLogLikelihood(tape, model, batch, changes ? { changes } : {}).value];
   });
+  return { mean, tokens };
 }
 
 /** A mean divergence and what it is the mean of. */
 export interface Divergence {
   /** Nats per predicted token. */
   readonly mean: number;
+  /** What `meanLoss` gives, of the same forward pass of what is attached. */
+  readonly loss: number;
   /** Predicted tokens. */
   readonly tokens: number;
 }
@@ -54,50 +57,56 @@ export interface Divergence {
 /**
  * Mean Kullback–Leibler divergence KL(base ‖ tuned) over the predicted tokens of `batches`: how far what is attached to
  * the model moved its predictions from the base's, whichever tokens follow. Exactly 0 of an adapter that computes what
- * the base computes, as `attach` leaves it. Of both runs' logits a chunk is held at a time.
+ * the base computes, as `attach` leaves it. Of both runs' logits a chunk is held at a time. The loss comes with it.
  *
  * Source: `klDivergence`. The direction is our own choice: the expectation is over what the base would say, so what the
  * tuned model no longer says counts most.
  *
- * @returns The mean, NaN where nothing is predicted.
+ * @returns Both means, NaN where nothing is predicted.
  */
 export async function meanDivergence(
   model: Model,
   batches: Iterable<TokenBatch & { readonly count: number }>,
   options: EvaluateOptions = {},
 ): Promise<Divergence> {
-  return await meanOf(
-    model,
-    batches,
-    (tape, batch) => divergence(tape, model, batch, changesOf(model, options)),
-  );
+  const { means: [mean, loss], tokens } = await meansOf(model, batches, 2, (tape, batch) => {
+    const { kl, nll } = divergence(tape, model, batch, changesOf(model, options));
+    return [kl, nll];
+  });
+  return { mean, loss, tokens };
 }
 
 function changesOf(model: Model, { changes }: EvaluateOptions): Changes | undefined {
   return changes === undefined ? model.changes : changes ?? undefined;
 }
 
-/** The mean over predicted tokens of what `record` makes of each batch, f32 `[b t]`, read once. */
-async function meanOf(
+/** The means over predicted tokens of the `count` tensors, f32 `[b t]`, that `record` makes of each batch, read once. */
+async function meansOf(
   model: Model,
   batches: Iterable<TokenBatch & { readonly count: number }>,
-  record: (tape: Tape, batch: DeviceBatch) => Tensor,
-): Promise<{ mean: number; tokens: number }> {
+  count: number,
+  record: (tape: Tape, batch: DeviceBatch) => readonly Tensor[],
+): Promise<{ means: number[]; tokens: number }> {
   const { gpu } = model;
-  const sums: number[] = [];
-  let tokens = 0;
   const all = [...batches];
-  using totals = gpu.keep(gpu.tensor([Math.max(1, all.length)]));
+  let tokens = 0;
+  using totals = gpu.keep(gpu.tensor([Math.max(1, count * all.length)]));
   all.forEach((batch, at) => {
     gpu.scope(() => {
       using tape = new Tape(gpu, { gradients: false });
-      sumInto(gpu, record(tape, uploadBatch(model, batch)), totals, { at });
+      record(tape, uploadBatch(model, batch)).forEach((values, i) =>
+        sumInto(gpu, values, totals, { at: i * all.length + at })
+      );
     });
     gpu.flush();
     tokens += batch.count;
   });
-  if (all.length) sums.push(...await gpu.read(totals));
-  return { mean: sums.reduce((sum, x) => sum + x, 0) / tokens, tokens };
+  const sums = all.length ? await gpu.read(totals) : new Float32Array();
+  const means = Array.from(
+    { length: count },
+    (_, i) => sums.subarray(i * all.length, (i + 1) * all.length).reduce((sum, x) => sum + x, 0) / tokens,
+  );
+  return { means, tokens };
 }
 
 /** e to the mean loss over `batches`. */

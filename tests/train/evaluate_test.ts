@@ -67,7 +67,8 @@ function expectedDivergence(tuned: (at: number) => Float64Array): { mean: number
 for (const method of ["olora", "lora"]) {
   Deno.test(`meanDivergence() of ${method} is 0 at the start, and that of float64 once it has moved`, async () => {
     using adapter = await attach(model, { method, rank: 2, alpha: 4, targets: "all-linear" });
-    assertEquals(await meanDivergence(model, data), { mean: 0, tokens: data[0].count + data[1].count });
+    const { mean: loss, tokens } = await meanLoss(model, data);
+    assertEquals(await meanDivergence(model, data), { mean: 0, loss, tokens });
     const rng = new Rng(5, method);
     for (const name of adapter.parameters.names) {
       const { value } = adapter.parameters.get(name)!;
@@ -76,7 +77,9 @@ for (const method of ["olora", "lora"]) {
     const adapters = await referenceAdapters(adapter);
     const { mean, distance } = expectedDivergence((at) => logits(reference.weights, at, adapters));
     assert(mean > 1e-3, `${mean} nats`);
-    expectClose([(await meanDivergence(model, data)).mean], [mean], 2 * NLL * distance, "mean divergence");
+    const moved = await meanDivergence(model, data);
+    expectClose([moved.mean], [mean], 2 * NLL * distance, "mean divergence");
+    assertEquals(moved.loss, (await meanLoss(model, data)).mean);
     assertEquals((await meanDivergence(model, data, { changes: null })).mean, 0);
     adapter.detach();
     assertEquals((await meanDivergence(model, data)).mean, 0);
@@ -111,7 +114,7 @@ Deno.test("meanDivergence() and meanLoss() of nothing predicted are NaN, and fre
   const held = gpu.liveBytes;
   const blank = { ...data[0], targets: new Int32Array(B * T).fill(-1), count: 0 };
   for (const batches of [[], [blank]]) {
-    assertEquals(await meanDivergence(model, batches), { mean: NaN, tokens: 0 });
+    assertEquals(await meanDivergence(model, batches), { mean: NaN, loss: NaN, tokens: 0 });
     assertEquals(await meanLoss(model, batches), { mean: NaN, tokens: 0 });
   }
   await meanDivergence(model, data);
