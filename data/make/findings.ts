@@ -8,6 +8,7 @@ import {
   bestSettings,
   convergenceVerdicts,
   distinctRuns,
+  farVerdicts,
   forgettingVerdicts,
   frozenVerdicts,
   fullVerdicts,
@@ -19,6 +20,7 @@ import {
   type RunRow,
   type Verdict,
 } from "../../mod.ts";
+import { expand } from "../../lib/experiments/sweep.ts";
 import { writeFileAtomic } from "../../lib/io/atomic.ts";
 import { readJsonl } from "../../lib/io/jsonl.ts";
 
@@ -33,6 +35,8 @@ interface Finding {
   readonly claim: string;
   readonly verdicts: readonly string[];
   readonly notebook: string;
+  /** The config in data/experiments whose runs it rests on, where not all of them may have been made. */
+  readonly search?: string;
   readonly missing: string;
   /** Of too few bases for a firm verdict, however many runs the others have. */
   readonly isIndication?: true;
@@ -50,7 +54,8 @@ const FINDINGS: readonly Finding[] = [
       "OLoRA with Q frozen does as well as LoRA at rank 8 with as many parameters",
     ],
     notebook: "[03](notebooks/03-convergence.ipynb), [05](notebooks/05-the-frozen-factor.ipynb)",
-    missing: "the other rates and fresh seeds with Q frozen",
+    search: "variants",
+    missing: "fresh seeds with Q frozen",
   },
   {
     name: "C2",
@@ -63,7 +68,8 @@ const FINDINGS: readonly Finding[] = [
       "OLoRA with Q kept orthonormal does as well as OLoRA at equal rank",
     ],
     notebook: "[05](notebooks/05-the-frozen-factor.ipynb)",
-    missing: "51 of the 85 runs that search for rates (`data/experiments/variants.json`), then fresh seeds",
+    search: "variants",
+    missing: "fresh seeds at the rates that it finds",
   },
   {
     name: "C3",
@@ -104,9 +110,17 @@ const FINDINGS: readonly Finding[] = [
   {
     name: "C6",
     claim: "The orthonormal start hinders tasks far from what was pretrained",
-    verdicts: [],
+    verdicts: [
+      "OLoRA ends higher than LoRA on the far task",
+      "OLoRA falls further behind LoRA on the far task than on the near one",
+      "OLoRA, B frozen ends higher than OLoRA on the far task",
+      "OLoRA, B frozen falls further behind OLoRA on the far task than on the near one",
+      "OLoRA, kept orthonormal ends higher than OLoRA on the far task",
+      "OLoRA, kept orthonormal falls further behind OLoRA on the far task than on the near one",
+    ],
     notebook: "[06](notebooks/06-full-and-far.ipynb)",
-    missing: "runs on `data/tiny/far`",
+    search: "far",
+    missing: "fresh seeds at the rates that it finds; other bases",
   },
   {
     name: "C7",
@@ -140,6 +154,7 @@ async function readStudy(): Promise<Study> {
   const search = [...await read("convergence"), ...await read("rates")];
   const tried = [...await read("variants"), ...await read("convergence"), ...await read("rank")];
   const variants = bestSettings(distinctRuns(tried).filter(({ config }) => config.method !== "full"));
+  const far = bestSettings(await read("far"));
   const verdicts = [
     ...convergenceVerdicts(rows, AUTHOR_RATE, search),
     ...forgettingVerdicts(rows, ["lora"]),
@@ -147,6 +162,7 @@ async function readStudy(): Promise<Study> {
     ...fullVerdicts(bestSettings(search, rows)),
     ...parameterVerdicts(variants, RANK),
     ...frozenVerdicts(variants, RANK),
+    ...farVerdicts(far, variants, RANK),
     ...quantizationVerdicts(await quantizedBases()),
   ];
   const note = replicationNote(rows, search);
@@ -180,7 +196,9 @@ export async function readme(): Promise<string> {
 /** The whole of FINDINGS.md, formatted as the repository's pages are. */
 export async function findings(): Promise<string> {
   const { rows, search, verdicts, note, isFirm } = await readStudy();
-  const sections = FINDINGS.map((finding) => section(finding, verdicts, isFirm && !finding.isIndication));
+  const sections = await Promise.all(
+    FINDINGS.map((finding) => section(finding, verdicts, isFirm && !finding.isIndication)),
+  );
   return await formatted(`# Findings
 
 What the kit has measured of OLoRA's claims, from the rows in [data/results](data/README.md) and nothing else:
@@ -219,6 +237,13 @@ async function read(name: string): Promise<RunRow[]> {
   return (await readJsonl(`${ROOT}data/results/${name}.jsonl`)).map(({ value }) => value as RunRow);
 }
 
+/** The runs of a config that have no row yet, in words to go before what else is missing. */
+async function runsLeft(name: string): Promise<string> {
+  const runs = expand(JSON.parse(await Deno.readTextFile(`${ROOT}data/experiments/${name}.json`))).length;
+  const left = runs - (await read(name)).length;
+  return left ? `${left} of the ${runs} runs that search for rates (\`data/experiments/${name}.json\`); ` : "";
+}
+
 async function quantizedBases(): Promise<QuantizedBase[]> {
   const texts = [1, 2, 3].map((seed) => Deno.readTextFile(`${ROOT}data/results/quantization-${seed}.json`));
   return (await Promise.all(texts)).map((text) => JSON.parse(text));
@@ -237,16 +262,16 @@ async function formatted(markdown: string): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-function section(
-  { name, claim, verdicts, notebook, missing }: Finding,
+async function section(
+  { name, claim, verdicts, notebook, search, missing }: Finding,
   all: readonly Verdict[],
   isFirm: boolean,
-): string {
+): Promise<string> {
   const own = verdictsOf(name, verdicts, all).map((verdict) =>
     `- **${wordsFor(verdict, isFirm)}**: ${verdict.claim}. ${verdict.sentence}`
   );
-  const lines = own.length ? own : ["- **Not measured**."];
-  return `## ${name}. ${claim}\n\n${lines.join("\n")}\n\nNotebook: ${notebook}. Still missing: ${missing}.`;
+  const left = search ? await runsLeft(search) : "";
+  return `## ${name}. ${claim}\n\n${own.join("\n")}\n\nNotebook: ${notebook}. Still missing: ${left}${missing}.`;
 }
 
 /** @throws {RangeError} If the rows give no verdict on one of `claims`. */
