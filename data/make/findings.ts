@@ -241,7 +241,9 @@ async function read(name: string): Promise<RunRow[]> {
 async function runsLeft(name: string): Promise<string> {
   const runs = expand(JSON.parse(await Deno.readTextFile(`${ROOT}data/experiments/${name}.json`))).length;
   const left = runs - (await read(name)).length;
-  return left ? `${left} of the ${runs} runs that search for rates (\`data/experiments/${name}.json\`); ` : "";
+  return left
+    ? `${left} of the ${runs} runs that search for rates (\`data/experiments/${name}.json\`); `
+    : "";
 }
 
 async function quantizedBases(): Promise<QuantizedBase[]> {
@@ -271,7 +273,9 @@ async function section(
     `- **${wordsFor(verdict, isFirm)}**: ${verdict.claim}. ${verdict.sentence}`
   );
   const left = search ? await runsLeft(search) : "";
-  return `## ${name}. ${claim}\n\n${own.join("\n")}\n\nNotebook: ${notebook}. Still missing: ${left}${missing}.`;
+  return `## ${name}. ${claim}\n\n${
+    own.join("\n")
+  }\n\nNotebook: ${notebook}. Still missing: ${left}${missing}.`;
 }
 
 /** @throws {RangeError} If the rows give no verdict on one of `claims`. */
