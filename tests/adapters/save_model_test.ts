@@ -13,6 +13,7 @@ import { testDevice } from "../helpers/device.ts";
 import { expected, modelFolder } from "../helpers/fixtures.ts";
 import { inGguf } from "../helpers/gguf.ts";
 import { blocksAndWide } from "../helpers/gguf_model.ts";
+import { inFolder } from "../helpers/folder.ts";
 
 const { ids } = await expected("llama_untied");
 const Q = "model.layers.0.self_attn.q_proj";
@@ -25,15 +26,6 @@ async function moved(model: Model, step = 0.05) {
     model.gpu.write(b.value, values.map((x) => x + (module === Q ? step : 0.05)));
   }
   return adapter;
-}
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 const HALF_EPS = { f16: 2 ** -11, bf16: 2 ** -8 };

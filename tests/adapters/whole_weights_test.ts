@@ -14,6 +14,7 @@ import { Trainer } from "../../lib/train/train.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { batches as fixtureBatches, fixturePath } from "../helpers/fixtures.ts";
+import { inFolder } from "../helpers/folder.ts";
 
 const gpu = await testDevice();
 const ids = [[1, 5, 9, 13, 2, 40, 7], [3, 3, 8, 20]];
@@ -29,15 +30,6 @@ async function train(adapter: Adapter): Promise<void> {
   const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
   using trainer = new Trainer(adapter, order, { steps: 3, learningRate: 1e-2 });
   await Array.fromAsync(trainer.run());
-}
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 const EMBEDDING = "model.embed_tokens.weight";

@@ -73,3 +73,8 @@ function errorRatio(actual: number, expected: number, bound: number): number {
   if (!Number.isFinite(actual) || !Number.isFinite(expected) || !(bound > 0)) return Infinity;
   return Math.abs(actual - expected) / bound;
 }
+
+/** The largest difference between entries of two lists of rows. */
+export function furthest(x: readonly ArrayLike<number>[], y: readonly ArrayLike<number>[]): number {
+  return Math.max(...x.flatMap((row, i) => Array.from(row, (value, j) => Math.abs(value - y[i][j]))));
+}

@@ -22,15 +22,7 @@ import { inGguf } from "../helpers/gguf.ts";
 import { ggufTensors, metadataOf } from "../helpers/gguf_model.ts";
 import { encodeGguf as encodeBase } from "../helpers/gguf.ts";
 import { requires } from "../helpers/requires.ts";
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+import { inFolder } from "../helpers/folder.ts";
 
 /** A trained olora on llama_untied as PEFT's form: what it is now and where it started. */
 async function trained(folder: string): Promise<{ adapter: PeftAdapter; start: PeftAdapter["factors"] }> {

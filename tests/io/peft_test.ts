@@ -17,6 +17,7 @@ import { linearModules } from "../../lib/io/weights.ts";
 import { bound, expectClose } from "../helpers/close.ts";
 import { requires } from "../helpers/requires.ts";
 import { referenceData } from "./reference_data.ts";
+import { inFolder } from "../helpers/folder.ts";
 
 const MODEL = parseModelConfig({
   model_type: "llama",
@@ -53,15 +54,6 @@ function sample(config = CONFIG): PeftAdapter {
     factors.set(path, { a: random(rank, linear.in), b: random(linear.out, rank) });
   }
   return { config, factors };
-}
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 Deno.test("readPeftAdapter() reads back what writePeftAdapter() wrote, bit for bit", () =>

@@ -10,11 +10,12 @@ import { readPeftAdalora, writePeftAdalora } from "../../lib/io/peft_adalora.ts"
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { Trainer } from "../../lib/train/train.ts";
-import { expectClose } from "../helpers/close.ts";
+import { expectClose, furthest } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { batches as fixtureBatches, fixturePath, readFixture } from "../helpers/fixtures.ts";
 import { requires } from "../helpers/requires.ts";
 import { askPeft, type PeftMade, type PeftRead } from "./peft_peer.ts";
+import { inFolder } from "../helpers/folder.ts";
 
 /** Nats: float32 against float32 on models whose logits are of order 10. */
 const BOUND = 3e-4;
@@ -36,21 +37,8 @@ async function train(adapter: Adapter, steps: number): Promise<void> {
   await Array.fromAsync(trainer.run());
 }
 
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 const same = (actual: readonly ArrayLike<number>[], expected: readonly ArrayLike<number>[], by: number) =>
   actual.forEach((row, i) => expectClose(row, expected[i], by, `row ${i}`));
-
-function furthest(x: readonly ArrayLike<number>[], y: readonly ArrayLike<number>[]): number {
-  return Math.max(...x.flatMap((row, i) => Array.from(row, (value, j) => Math.abs(value - y[i][j]))));
-}
 
 Deno.test("loadAdapter() gives PEFT's likelihoods for the AdaLoRA that PEFT saved past its last cut, and keeps its cuts", () =>
   inFolder(async (folder) => {

@@ -10,12 +10,13 @@ import { readPeftAdapter, writePeftAdapter } from "../../lib/io/peft.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { Trainer } from "../../lib/train/train.ts";
-import { expectClose } from "../helpers/close.ts";
+import { expectClose, furthest } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { batches as fixtureBatches, expected, fixturePath } from "../helpers/fixtures.ts";
 import { requires } from "../helpers/requires.ts";
 import { MADE, OURS } from "./peft_cases.ts";
 import { askPeft, type PeftRead } from "./peft_peer.ts";
+import { inFolder } from "../helpers/folder.ts";
 
 /** Nats: float32 against float32 on models whose logits are of order 10. */
 const BOUND = 3e-4;
@@ -23,19 +24,6 @@ const BOUND = 3e-4;
 const python = requires("python");
 // Every fixture's vocabulary has at least 53 tokens.
 const ids = (await expected("llama_untied")).ids.map((row) => row.map((id) => id % 53));
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-function furthest(x: readonly Float32Array[], y: readonly Float32Array[]): number {
-  return Math.max(...x.flatMap((row, i) => [...row].map((value, j) => Math.abs(value - y[i][j]))));
-}
 
 Deno.test({
   name:
