@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
-import { blockDTypes, type DType } from "../../lib/core/dtype.ts";
-import { byteLength, toFloat32 } from "../../lib/core/host_tensor.ts";
+import { blockDTypes, isBlockDType } from "../../lib/core/dtype.ts";
+import { byteLength, hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
 import { Rng } from "../../lib/core/rng.ts";
 import type { Batch } from "../../lib/datasets/batches.ts";
 import type { Gpu } from "../../lib/gpu/gpu.ts";
@@ -15,6 +15,7 @@ import { rowRanges } from "../../lib/ops/row_ranges.ts";
 import { normInto } from "../../lib/ops/sum.ts";
 import { matmul as twin } from "../../lib/reference/matmul.ts";
 import { Trainer } from "../../lib/train/train.ts";
+import { randomBlocks } from "../helpers/blocks.ts";
 import { bound, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 
@@ -110,7 +111,7 @@ Deno.test("A row that is too long to bind is refused, not cut for ever", async (
   await gpu.settled();
 });
 
-for (const dtype of ["f32", "f16", "bf16", ...blockDTypes] as DType[]) {
+for (const dtype of ["f32", "f16", "bf16", ...blockDTypes] as const) {
   Deno.test(`embedding() and effectiveWeight() of a table of ${dtype} in parts: the bits of the whole`, async () => {
     const [v, d, r] = [700, 256, 4];
     const rng = new Rng(5, dtype);
@@ -136,7 +137,38 @@ for (const dtype of ["f32", "f16", "bf16", ...blockDTypes] as DType[]) {
     const [whole, parts] = [await make(gpu), await binding(1 << 17, make)];
     assertEquals(parts, whole);
   });
+
+  Deno.test(`matmul() with a weight of ${dtype} in parts, forward and backward`, async () => {
+    const [m, v, d] = [12, 700, 256];
+    const rng = new Rng(6, dtype);
+    const host = isBlockDType(dtype)
+      ? randomBlocks(rng, [v, d], dtype)
+      : hostTensor([v, d], Float32Array.from({ length: v * d }, () => rng.normal()), dtype);
+    const w = Float64Array.from(toFloat32(host));
+    using table = gpu.uploadHost(host);
+    for (const [form, n, k] of [["nt", v, d], ["nn", d, v]] as const) {
+      const x = Float32Array.from({ length: m * k }, () => rng.normal());
+      using a = gpu.upload(x, [m, k]);
+      using c = await binding(1 << 16, (gpu) => Promise.resolve(matmul(gpu, form, a, table)));
+      const [exact, size] = [(value: number) => value, Math.abs]
+        .map((f) => twin(Float64Array.from(x, f), w.map(f), { m, n, k }, form));
+      expectClose(await gpu.read(c), exact, bound(k, size), form);
+    }
+  });
 }
+
+Deno.test("matmul() refuses by its type what no kernel reads", () => {
+  using a = gpu.tensor([32, 32]);
+  using half = gpu.tensor([32, 32], "f16");
+  using blocks = gpu.tensor([32, 32], "q8_0");
+  using ids = gpu.tensor([32, 32], "u32");
+  using batched = gpu.tensor([2, 32, 32]);
+  using halves = gpu.tensor([2, 32, 32], "bf16");
+  assertThrows(() => matmul(gpu, "nt", half, a), TypeError, "matmul nt with f16: expected f32");
+  assertThrows(() => matmul(gpu, "tn", a, blocks), TypeError, "matmul tn with q8_0: expected f32");
+  assertThrows(() => matmul(gpu, "nn", a, ids), TypeError, "matmul nn with u32: expected f32");
+  assertThrows(() => matmul(gpu, "nn", batched, halves), TypeError, "matmul nn with bf16: expected f32");
+});
 
 Deno.test("A table as large as GPT-2's vocabulary in f32 is read as it is, on a device that cannot bind it too", async () => {
   const [v, d] = [50_257, 768];

@@ -11,6 +11,7 @@ import { checkRunConfig, type RunConfig } from "../../lib/train/run_config.ts";
 import type { RunEvent } from "../../lib/train/run_event.ts";
 import { run } from "../cli/command_line.ts";
 import { testDevice } from "../helpers/device.ts";
+import { inFolder } from "../helpers/folder.ts";
 
 const DATA = decodeURIComponent(new URL("../../data/tiny/facts/train.jsonl", import.meta.url).pathname);
 const CONFIG: RunConfig = {
@@ -31,11 +32,6 @@ async function collect(config: RunConfig, most = Infinity, resume = false): Prom
   const stopped = () => events.filter(({ loss }) => loss !== undefined).length >= most;
   for await (const event of trainRun(config, { gpu, resume, stopped })) events.push(event);
   return events;
-}
-
-async function inFolder(body: (folder: string) => Promise<void>) {
-  const folder = await Deno.makeTempDir();
-  await body(folder).finally(() => Deno.remove(folder, { recursive: true }));
 }
 
 const losses = (events: RunEvent[]) => events.flatMap(({ loss }) => loss === undefined ? [] : [loss]);
