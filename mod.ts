@@ -52,7 +52,15 @@ export { attachQuantized, type QuantizedAdapter, type QuantizedOptions } from ".
 export type { Basis, MethodOptions } from "./lib/adapters/options.ts";
 export { addMethod, methodNames } from "./lib/adapters/methods.ts";
 export type { BetweenUpdates, Course, CourseOf, Moments, TrainingPlace } from "./lib/adapters/course.ts";
-export type { Factors, LayerForm, LayerTarget, Method, StartContext, Target } from "./lib/adapters/method.ts";
+export type {
+  Factors,
+  LayerForm,
+  LayerTarget,
+  Method,
+  StartContext,
+  Target,
+  Triplets,
+} from "./lib/adapters/method.ts";
 export {
   effectiveRank,
   type LayerSpectrum,
@@ -64,6 +72,7 @@ export { loadAdapter, saveAdapter } from "./lib/adapters/save.ts";
 export { type MergeReport, type SavedDType, saveModel } from "./lib/adapters/save_model.ts";
 export { combine, type CombineOptions } from "./lib/adapters/combine.ts";
 export { residualModel, toPlainLora } from "./lib/adapters/convert.ts";
+export { layersAsLora } from "./lib/adapters/layers_as_lora.ts";
 export { type Batch, batches, batchesInOrder, type BatchOptions } from "./lib/datasets/batches.ts";
 export { type Dataset, type DatasetOptions, loadDataset } from "./lib/datasets/load.ts";
 export {

@@ -59,6 +59,8 @@ const form: LayerForm = {
       scored: { p: "columns", q: "rows" },
       orthonormal: ["p", "q"],
     }),
+
+  triplets: (tensors) => ({ p: tensors("p"), e: tensors("e"), q: tensors("q") }),
 };
 
 /**

@@ -26,6 +26,8 @@ const form: LayerForm = {
   },
 
   course: (parameters, targets) => new RankAllocation(parameters, targets),
+
+  triplets: (tensors) => ({ p: tensors("b"), e: tensors("gates"), q: tensors("a") }),
 };
 
 /**

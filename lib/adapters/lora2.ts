@@ -1,5 +1,5 @@
 import { linearRule } from "../autograd/linear.ts";
-import { hostTensor } from "../core/host_tensor.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import { adalora, normal, singularBranch } from "./adalora.ts";
 import type { LayerForm, Method } from "./method.ts";
 import { RankBudget } from "./rank_budget.ts";
@@ -30,6 +30,12 @@ const form: LayerForm = {
       scored: { b: "rows", aa: "rows" },
       orthonormal: ["b", "aa", "a", "bb"],
     }),
+
+  triplets: (tensors) => ({
+    p: timesTransposed(tensors("bb"), tensors("aa")),
+    e: tensors("e"),
+    q: timesTransposed(tensors("b"), tensors("a")),
+  }),
 };
 
 /**
@@ -50,3 +56,16 @@ export const lora2: Method = {
   takes: [...adalora.takes, "innerRank"],
   layer: form,
 };
+
+/** x yᵀ for x `[m, k]` and y `[n, k]`, summed in float64. */
+function timesTransposed(x: HostTensor, y: HostTensor): HostTensor {
+  const [left, right] = [x, y].map(toFloat32);
+  const [[m, k], [n]] = [x.shape, y.shape];
+  const values = Float32Array.from({ length: m * n }, (_, at) => {
+    const [i, j] = [Math.floor(at / n) * k, at % n * k];
+    let sum = 0;
+    for (let t = 0; t < k; t++) sum += left[i + t] * right[j + t];
+    return sum;
+  });
+  return hostTensor([m, n], values);
+}

@@ -64,6 +64,18 @@ export interface LayerForm {
   ): Variable;
   /** What is done beside the updates; default nothing. */
   readonly course?: CourseOf;
+  /** What is added to W, α / r · P diag(e) Q, from what is saved of a layer; absent where it is no such product. */
+  readonly triplets?: (tensors: (name: string) => HostTensor) => Triplets;
+}
+
+/** A sum of products of a column and a row, each with a factor of its own. */
+export interface Triplets {
+  /** P, `[out, r]`. */
+  readonly p: HostTensor;
+  /** e, r numbers. */
+  readonly e: HostTensor;
+  /** Q, `[r, in]`. */
+  readonly q: HostTensor;
 }
 
 /** A layer and the settings that count there. */

@@ -87,6 +87,16 @@ export async function loadLayers(model: Model, folder: string, settings: JsonObj
   return adapter;
 }
 
+/** What `saveLayers` wrote of the layer at `module`, by names of its own. */
+export async function readLayerTensors(folder: string, module: string): Promise<Map<string, HostTensor>> {
+  using file = await openSafetensors(`${folder}/${TENSORS}`);
+  const tensors = new Map<string, HostTensor>();
+  for (const name of file.tensors.keys()) {
+    if (name.startsWith(`${module}.`)) tensors.set(name.slice(module.length + 1), await file.read(name));
+  }
+  return tensors;
+}
+
 /** What is written of an adapter. */
 function numbersOf({ parameters, course }: Adapter): [name: string, tensor: Tensor][] {
   return [

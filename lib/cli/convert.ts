@@ -1,6 +1,6 @@
 import { joined, moved, residualModel, toPlainLora } from "../adapters/convert.ts";
+import { layersAsLora } from "../adapters/layers_as_lora.ts";
 import { loadAdapter } from "../adapters/save.ts";
-import { readLayers } from "../adapters/save_layers.ts";
 import { saveModel } from "../adapters/save_model.ts";
 import { hostTensor } from "../core/host_tensor.ts";
 import { writeGgufAdapter } from "../io/gguf_adapter.ts";
@@ -8,7 +8,6 @@ import { readTextIfAny } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
-import { readPeftAdalora } from "../io/peft_adalora.ts";
 import { type PeftAdapter, refuseMagnitudes, startOf } from "../io/peft_format.ts";
 import { loadModel } from "../nn/model.ts";
 import { checkInputs, type Command, openGpu, type Output } from "./command.ts";
@@ -47,13 +46,7 @@ export const convert: Command = {
     }
     const name = args.text("model");
     if (name !== undefined) await checkInputs(name, folder);
-    const own = await readLayers(folder) ?? (await readPeftAdalora(folder) && { method: "adalora" });
-    if (own) {
-      throw new RangeError(
-        `Cannot convert ${folder}: found method ${own.method}, expected one of two factors; merge takes any`,
-      );
-    }
-    const adapter = await readPeftAdapter(folder);
+    const adapter = await layersAsLora(folder) ?? await readPeftAdapter(folder);
     if (adapter.unknownFields) {
       output.say(
         `Ignored in adapter_config.json, as nobody here knows them: ${adapter.unknownFields.join(", ")}`,

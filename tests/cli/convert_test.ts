@@ -1,7 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { toFloat32 } from "../../lib/core/host_tensor.ts";
 import { openGguf } from "../../lib/io/gguf.ts";
+import { readGgufAdapter } from "../../lib/io/gguf_adapter.ts";
+import { readModelConfig } from "../../lib/io/model_config.ts";
+import { readPeftAdapter } from "../../lib/io/peft.ts";
+import { moduleScale, type PeftAdapter } from "../../lib/io/peft_format.ts";
 import { fixturePath } from "../helpers/fixtures.ts";
-import { expectClose } from "../helpers/close.ts";
+import { EPS, expectClose, furthest } from "../helpers/close.ts";
 import { run } from "./command_line.ts";
 
 const MODEL = fixturePath("llama_tied");
@@ -105,8 +110,10 @@ Deno.test("olora convert makes DoRA on the untouched base of an olora with magni
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("olora inspect tells of an adalora in PEFT's form, merge takes it, and convert does not", async () => {
-  const plan = ["--init-warmup", "1", "--final-warmup", "1", "--mask-interval", "2", "--target-rank", "1"];
+const CUTS = ["--init-warmup", "1", "--final-warmup", "1"];
+
+Deno.test("olora inspect tells of an adalora in PEFT's form, and merge takes it", async () => {
+  const plan = [...CUTS, "--mask-interval", "2", "--target-rank", "1"];
   const { folder, adapter, ids } = await trained("--method", "adalora", ...plan);
   const { method, rank, targetRank, steps } = (await json("inspect", adapter)).adapter as Record<
     string,
@@ -116,11 +123,43 @@ Deno.test("olora inspect tells of an adalora in PEFT's form, merge takes it, and
   await json("merge", "--model", MODEL, "--adapter", adapter, "--out", `${folder}/merged`);
   const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);
   same(await nll(ids, "--model", `${folder}/merged`), expected, 1e-5);
-  const { code, stderr } = await run("convert", "--adapter", adapter, "--to", "lora", "--out", `${folder}/x`);
-  assertEquals(code, 1);
-  assertMatch(stderr, /found method adalora, expected one of two factors; merge takes any/);
   await Deno.remove(folder, { recursive: true });
 });
+
+for (
+  const [method, ...words] of [
+    ["adalora", ...CUTS, "--mask-interval", "1", "--target-rank", "1"],
+    ["lora2", ...CUTS, "--mask-interval", "1", "--target-rank", "1", "--learning-rate", "0.3"],
+    ["alora", ...CUTS, "--mask-interval", "1", "--moves", "3"],
+  ]
+) {
+  Deno.test(`olora convert makes plain LoRA of what the last cut of ${method} left, for llama.cpp too`, async () => {
+    const { folder, adapter, ids } = await trained("--method", method, "--alpha", "6", ...words);
+    const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);
+    assert(furthest(expected, await nll(ids, "--model", MODEL)) > 1e-3);
+
+    const lora = ["--adapter", adapter, "--to", "lora", "--out", `${folder}/lora`];
+    const { rank } = await json("convert", ...lora);
+    same(await nll(ids, "--model", MODEL, "--adapter", `${folder}/lora`), expected, 1e-5);
+    const plain = await readPeftAdapter(`${folder}/lora`);
+    const ranks = [...plain.factors.values()].map(({ a }) => a.shape[0]);
+    assertEquals(Math.max(...ranks), rank);
+    assert(ranks.some((found) => found !== ranks[0]), `ranks ${ranks}`);
+
+    const to = ["--to", "gguf", "--model", MODEL, "--out", folder];
+    const gguf = await json("convert", "--adapter", adapter, ...to);
+    assertEquals([gguf.rank, gguf.dtype], [rank, "f32"]);
+    const read = await readGgufAdapter(`${folder}/adapter.gguf`, await readModelConfig(MODEL));
+    const scaled = ({ config, factors }: PeftAdapter, module: string) =>
+      toFloat32(factors.get(module)!.b).map((x) => moduleScale(config, module) * x);
+    for (const [module, { a }] of plain.factors) {
+      assertEquals(read.factors.get(module)!.a, a);
+      const expected = scaled(plain, module);
+      expectClose(scaled(read, module), expected, expected.map((x) => 4 * EPS * Math.abs(x)), module);
+    }
+    await Deno.remove(folder, { recursive: true });
+  });
+}
 
 Deno.test("olora convert makes the start again from the base where the folder has none, as PEFT's have", async () => {
   const { folder, adapter, ids } = await trained();
@@ -138,11 +177,21 @@ Deno.test("olora convert makes the start again from the base where the folder ha
 Deno.test("olora convert and merge refuse what they do not know, in one line", async () => {
   const { folder, adapter } = await trained("--steps", "1");
   const { folder: other, adapter: dora } = await trained("--steps", "1", "--method", "dora");
+  const mora = `${folder}/mora`;
+  await Deno.mkdir(mora);
+  await Deno.writeTextFile(
+    `${mora}/kit_adapter.json`,
+    JSON.stringify({ format: "olora-kit adapter", method: "mora" }),
+  );
   for (
     const [words, message] of [
       [["convert", "--adapter", adapter, "--to", "dora", "--out", `${folder}/x`], "Cannot convert to dora"],
       [["convert", "--adapter", adapter, "--to", "residual", "--out", `${folder}/x`], "without --model"],
       [["convert", "--adapter", adapter, "--to", "gguf", "--out", `${folder}/x`], "to gguf without --model"],
+      [
+        ["convert", "--adapter", mora, "--to", "lora", "--out", `${folder}/x`],
+        "found method mora, expected one of two factors, or adalora, lora2, alora; merge takes any",
+      ],
       [["convert", "--adapter", dora, "--to", "lora", "--out", `${folder}/x`], "with magnitudes (use_dora)"],
       [
         ["convert", "--adapter", adapter, "--to", "lora", "--out", `${folder}/x`, "--dtype", "f16"],

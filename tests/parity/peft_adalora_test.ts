@@ -2,10 +2,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Adapter } from "../../lib/adapters/adapter.ts";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
+import { layersAsLora } from "../../lib/adapters/layers_as_lora.ts";
 import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
 import { hostTensor } from "../../lib/core/host_tensor.ts";
 import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
+import { writePeftAdapter } from "../../lib/io/peft.ts";
 import { readPeftAdalora, writePeftAdalora } from "../../lib/io/peft_adalora.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
@@ -172,7 +174,8 @@ const OURS: Record<string, AttachOptions> = {
 };
 
 Deno.test({
-  name: "saveAdapter() writes an adalora that PEFT gives the same likelihoods for",
+  name:
+    "saveAdapter() writes an adalora, and layersAsLora() makes plain LoRA of it, that PEFT gives the same likelihoods for",
   ignore: python.ignore,
   fn: (t) =>
     inFolder(async (folder) => {
@@ -204,7 +207,10 @@ Deno.test({
         );
         const plan = name === "trained" ? [10, 1, 2] : name === "as it starts" ? [1, 0, 0] : [10, 1, 3];
         assertEquals([total_step, tinit, tfinal], plan);
-        read.push({ name, base: fixturePath("llama_untied"), adapter: adapterFolder });
+        const plain = `${adapterFolder}-lora`;
+        await writePeftAdapter(plain, (await layersAsLora(adapterFolder))!);
+        const base = fixturePath("llama_untied");
+        read.push({ name, base, adapter: adapterFolder }, { name: `${name} as lora`, base, adapter: plain });
         using other = await load();
         using _loaded = await loadAdapter(other, adapterFolder);
         same(await score(other, ids), ours[name], 1e-5);
@@ -214,6 +220,7 @@ Deno.test({
         await t.step(name, () => {
           assert(name === "as it starts" || furthest(ours[name], before) > 1e-2);
           same(theirs[name], ours[name], BOUND);
+          same(theirs[`${name} as lora`], ours[name], BOUND);
         });
       }
     }),
