@@ -9,6 +9,8 @@ import { embedding, embeddingBackward } from "../ops/embedding.ts";
 import type { EmbeddingPlan } from "../ops/embedding.ts";
 import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import type { Phi } from "../kernels/activation.ts";
+import { activate, activateBackward } from "../ops/activation.ts";
 import { add } from "../ops/add.ts";
 import { addScaled, affine } from "../ops/affine.ts";
 import { attention, attentionBackward } from "../ops/attention.ts";
@@ -17,13 +19,10 @@ import { center } from "../ops/center.ts";
 import { joinColumns, moveColumns, splitColumns } from "../ops/columns.ts";
 import { crossEntropy } from "../ops/cross_entropy.ts";
 import { cycle, cycleBackward } from "../ops/cycle.ts";
-import { gelu, geluBackward } from "../ops/gelu.ts";
-import { geluGate, geluGateBackward } from "../ops/gelu_gate.ts";
-import { relu, reluBackward } from "../ops/relu.ts";
+import { gate, gateBackward } from "../ops/gate.ts";
 import { rmsNorm, rmsNormBackward, rmsNormWeight } from "../ops/rms_norm.ts";
 import { rotary } from "../ops/rotary.ts";
 import { scaleColumns, scaleColumnsGradient } from "../ops/scale_columns.ts";
-import { siluGate, siluGateBackward } from "../ops/silu_gate.ts";
 import type { InputUse, Rule } from "./tape.ts";
 
 /** `z = x + y`; inputs [x, y]. */
@@ -251,40 +250,23 @@ export const attentionRule: Rule<
   },
 };
 
-/** Gated activation; inputs [g, v]. */
-export const siluGateRule: Rule<null, null> = {
-  name: "siluGate",
-  forward: (gpu, [g, v]) => ({ outputs: [siluGate(gpu, g.value, v.value)], saved: null }),
-  backward(gpu, [dh], [g, v]) {
+/** `h = φ(g) v`; inputs [g, v]. */
+export const gateRule: Rule<{ phi: Phi }, null> = {
+  name: "gate",
+  forward: (gpu, [g, v], { phi }) => ({ outputs: [gate(gpu, phi, g.value, v.value)], saved: null }),
+  backward(gpu, [dh], [g, v], _saved, { phi }) {
     if (!dh) return [];
-    const { dg, dv } = siluGateBackward(gpu, g.value, v.value, dh);
+    const { dg, dv } = gateBackward(gpu, phi, { g: g.value, v: v.value, dh });
     return [dg, dv];
   },
 };
 
-/** As `siluGateRule`, with gelu; inputs [g, v]. */
-export const geluGateRule: Rule<null, null> = {
-  name: "geluGate",
-  forward: (gpu, [g, v]) => ({ outputs: [geluGate(gpu, g.value, v.value)], saved: null }),
-  backward(gpu, [dh], [g, v]) {
-    if (!dh) return [];
-    const { dg, dv } = geluGateBackward(gpu, g.value, v.value, dh);
-    return [dg, dv];
-  },
-};
-
-/** `y = max(x, 0)`; inputs [x]. */
-export const reluRule: Rule<null, null> = {
-  name: "relu",
-  forward: (gpu, [x]) => ({ outputs: [relu(gpu, x.value)], saved: null }),
-  backward: (gpu, [dy], [x]) => dy && x.needed ? [reluBackward(gpu, x.value, dy)] : [],
-};
-
-/** gelu in its tanh form; inputs [x]. */
-export const geluRule: Rule<null, null> = {
-  name: "gelu",
-  forward: (gpu, [x]) => ({ outputs: [gelu(gpu, x.value)], saved: null }),
-  backward: (gpu, [dy], [x]) => dy && x.needed ? [geluBackward(gpu, x.value, dy)] : [],
+/** `y = φ(x)`; inputs [x]. */
+export const activationRule: Rule<{ phi: Phi }, null> = {
+  name: "activation",
+  forward: (gpu, [x], { phi }) => ({ outputs: [activate(gpu, phi, x.value)], saved: null }),
+  backward: (gpu, [dy], [x], _saved, { phi }) =>
+    dy && x.needed ? [activateBackward(gpu, phi, x.value, dy)] : [],
 };
 
 /**

@@ -1,18 +1,13 @@
-// relu: y = x where x > 0, else 0; NaN stays                             oracle: lib/reference/relu.ts
-//
-// Grid      one invocation per four elements, 64 a workgroup.
-// Bindings  1 x f32 [n]   2 y f32 [n], both as vec4
-// Method    negative numbers, -0 to -inf, are told by their bits: a compiler that takes max() for the comparison loses NaN
-struct Uniforms { quads: u32 }
-@group(0) @binding(0) var<uniform> u: Uniforms;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+// relu: φ(x) = x where x > 0, else 0; NaN stays. Prepended to a kernel.
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-        @builtin(local_invocation_index) local: u32) {
-  let i = (group.x + group.y * groups.x) * 64u + local;
-  if (i >= u.quads) { return; }
-  let bits = bitcast<vec4u>(x[i]);
-  y[i] = select(x[i], vec4f(0.0), (bits >= vec4u(0x80000000u)) & (bits <= vec4u(0xff800000u)));
+// Negative numbers, -0 to -inf, are told by their bits: a compiler that takes max() for the comparison loses NaN.
+fn value(x: vec4f) -> vec4f {
+  let bits = bitcast<vec4u>(x);
+  return select(x, vec4f(0.0), (bits >= vec4u(0x80000000u)) & (bits <= vec4u(0xff800000u)));
+}
+
+struct Slope { share: vec4f, turn: vec4f }
+
+fn slope(x: vec4f) -> Slope {
+  return Slope(select(vec4f(1.0), vec4f(0.0), x <= vec4f(0.0)), vec4f(1.0));
 }

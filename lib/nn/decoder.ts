@@ -2,22 +2,21 @@ import { dora } from "../autograd/dora.ts";
 import { linearRule } from "../autograd/linear.ts";
 import type { LinearAttributes } from "../autograd/linear.ts";
 import {
+  activationRule,
   addRule,
   affineRule,
   attentionRule,
   biasRule,
   centerRule,
   embeddingRule,
-  geluGateRule,
-  geluRule,
+  gateRule,
   headNormRule,
-  reluRule,
   rmsNormRule,
   rotaryRule,
-  siluGateRule,
   splitRule,
 } from "../autograd/rules.ts";
-import { constant, type Rule, type Tape, type Variable } from "../autograd/tape.ts";
+import { constant, type Tape, type Variable } from "../autograd/tape.ts";
+import type { Phi } from "../kernels/activation.ts";
 import type { EmbeddingPlan } from "../ops/embedding.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { FAMILIES, type Family } from "../io/families.ts";
@@ -81,12 +80,12 @@ export interface DecoderInput {
   readonly recompute?: boolean;
 }
 
-/** What is applied to gate and value, or without a gate to all hidden units. */
-const ACTIVATIONS: Readonly<Record<Family["activation"], Rule<null, null>>> = {
-  silu: siluGateRule,
-  gelu_pytorch_tanh: geluGateRule,
-  gelu_new: geluRule,
-  relu: reluRule,
+/** What configurations call the function of a gate, or without one of all hidden units. */
+const PHIS: Readonly<Record<Family["activation"], Phi>> = {
+  silu: "silu",
+  gelu_pytorch_tanh: "gelu",
+  gelu_new: "gelu",
+  relu: "relu",
 };
 
 /**
@@ -207,7 +206,9 @@ function decoderLayer(
   });
   const [z, middle] = norm(`${at}.${names.mlpNorm}`, [h, linear(mixed, `${at}.${names.attentionOut}`)]);
   const hidden = names.mlp.map((name) => linear(z, `${at}.${name}`));
-  const [active] = tape.apply(ACTIVATIONS[family.activation], hidden, null);
+  const [active] = tape.apply(hidden.length === 2 ? gateRule : activationRule, hidden, {
+    phi: PHIS[family.activation],
+  });
   return [middle, linear(active, `${at}.${names.mlpOut}`)];
 }
 

@@ -4,13 +4,12 @@ import { bias } from "./bias.ts";
 import { columnSum } from "./column_sum.ts";
 import { type CrossEntropy, crossEntropy, crossEntropyBackward } from "./cross_entropy.ts";
 import { embedding, embeddingBackward } from "./embedding.ts";
-import { geluGate, geluGateBackward } from "./gelu_gate.ts";
+import { gate as gateOf, gateBackward } from "./gate.ts";
 import { dora, type DoraAdapter, doraBackward } from "./dora.ts";
 import { linear, type LinearAdapter, linearBackward } from "./linear.ts";
 import { matmul } from "./matmul.ts";
 import { rmsNorm, rmsNormBackward } from "./rms_norm.ts";
 import { rotary, rotaryBackward, type RotaryScaling, type RotaryTables, rotaryTables } from "./rotary.ts";
-import { siluGate, siluGateBackward } from "./silu_gate.ts";
 
 /** Architecture of a Llama decoder, with what other families change in it. */
 export interface DecoderConfig {
@@ -256,7 +255,7 @@ function blockForward(x: Float64Array, context: Context): { block: Block; out: F
   const mlpIn = norm("post_attention_layernorm", middle);
   const gate = project("gate_proj", mlpIn);
   const up = project("up_proj", mlpIn);
-  const gated = (config.activation === "gelu" ? geluGate : siluGate)(gate, up);
+  const gated = gateOf(config.activation ?? "silu", gate, up);
   const out = sum(middle, project("down_proj", gated));
   return { block: { attentionIn, plain, q, k, v, attended, middle, mlpIn, gate, up, gated }, out };
 }
@@ -293,8 +292,8 @@ function blockBackward(
       ? norm(`self_attn.${which}_norm`, block.plain[which], dy, { n: dy.length / c, d: c })
       : dy;
 
-  const gateBackward = config.activation === "gelu" ? geluGateBackward : siluGateBackward;
-  const { dg, du } = gateBackward(block.gate, block.up, project("down_proj", block.gated, dout));
+  const dGated = project("down_proj", block.gated, dout);
+  const { dg, du } = gateBackward(config.activation ?? "silu", block.gate, block.up, dGated);
   const dMlpIn = sum(project("gate_proj", block.mlpIn, dg), project("up_proj", block.mlpIn, du));
   const dMiddle = sum(dout, norm("post_attention_layernorm", block.middle, dMlpIn));
 

@@ -1,3 +1,4 @@
+import { activate, activateBackward } from "./activation.ts";
 import { add } from "./add.ts";
 import { attention, attentionBackward } from "./attention.ts";
 import { bias } from "./bias.ts";
@@ -7,9 +8,7 @@ import { joinColumns, splitColumns } from "./columns.ts";
 import { type CrossEntropy, crossEntropy, crossEntropyBackward } from "./cross_entropy.ts";
 import { nextTokens, type TokenBatch, type Weights } from "./decoder.ts";
 import { embedding, embeddingBackward } from "./embedding.ts";
-import { gelu, geluBackward } from "./gelu.ts";
 import { linear, linearBackward } from "./linear.ts";
-import { relu, reluBackward } from "./relu.ts";
 import { rmsNorm, rmsNormBackward } from "./rms_norm.ts";
 
 /** Architecture of a decoder with learned positions, layer norms and an MLP without a gate: OPT or GPT-2. */
@@ -115,9 +114,11 @@ export function gptDecoder(
   };
   const think = (x: Float64Array, at: string): Step => {
     const up = project(x, `${at}.${names.up}`, hidden);
-    const [forward, backward] = config.activation === "relu" ? [relu, reluBackward] : [gelu, geluBackward];
-    const down = project(forward(up.value), `${at}.${names.down}`, d);
-    return { value: down.value, pull: (dy) => up.pull(backward(up.value, down.pull(dy))) };
+    const down = project(activate(config.activation, up.value), `${at}.${names.down}`, d);
+    return {
+      value: down.value,
+      pull: (dy) => up.pull(activateBackward(config.activation, up.value, down.pull(dy))),
+    };
   };
   /** `x + branch(norm(x))`. */
   const residual = (

@@ -1,5 +1,6 @@
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import {
+  activationRule,
   addRule,
   affineRule,
   attentionRule,
@@ -10,38 +11,33 @@ import {
   dropoutRule,
   embeddingRule,
   foldRule,
-  geluGateRule,
-  geluRule,
+  gateRule,
   headNormRule,
   moveColumnsRule,
-  reluRule,
   reshapeRule,
   rmsNormRule,
   rotaryRule,
   scaleColumnsRule,
-  siluGateRule,
   splitRule,
 } from "../../lib/autograd/rules.ts";
-import { parameter, Tape } from "../../lib/autograd/tape.ts";
+import { parameter, Tape, type Variable } from "../../lib/autograd/tape.ts";
 import { embeddingPlan } from "../../lib/ops/embedding.ts";
 import { rotaryTable } from "../../lib/ops/rotary.ts";
+import { activate } from "../../lib/reference/activation.ts";
 import { add } from "../../lib/reference/add.ts";
 import { affine } from "../../lib/reference/affine.ts";
 import { bias } from "../../lib/reference/bias.ts";
 import { center } from "../../lib/reference/center.ts";
 import { moveColumns, splitColumns } from "../../lib/reference/columns.ts";
 import { cycle, cycleBackward } from "../../lib/reference/cycle.ts";
-import { gelu } from "../../lib/reference/gelu.ts";
-import { geluGate } from "../../lib/reference/gelu_gate.ts";
+import { gate } from "../../lib/reference/gate.ts";
 import { attention } from "../../lib/reference/attention.ts";
 import { crossEntropy } from "../../lib/reference/cross_entropy.ts";
 import { dropoutMask } from "../../lib/reference/dropout.ts";
 import { embedding } from "../../lib/reference/embedding.ts";
-import { relu } from "../../lib/reference/relu.ts";
 import { rmsNorm } from "../../lib/reference/rms_norm.ts";
 import { rotary, rotaryTables } from "../../lib/reference/rotary.ts";
 import { scaleColumns } from "../../lib/reference/scale_columns.ts";
-import { siluGate } from "../../lib/reference/silu_gate.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { expectGradient, gradients, type RuleCase } from "./rule_case.ts";
@@ -49,6 +45,7 @@ import { expectGradient, gradients, type RuleCase } from "./rule_case.ts";
 const gpu = await testDevice();
 const EPS_NORM = 1e-5;
 const axes = { b: 2, t: 5, c: 4 };
+const PHIS = ["silu", "gelu", "relu"] as const;
 const ids = Uint32Array.from([3, 1, 3, 3, 0, 6]);
 const targets = Int32Array.from([2, -1, 0, 6, 6, -1, 1]);
 const fixed = {
@@ -99,12 +96,12 @@ const cases: RuleCase[] = [
     build: (tape, inputs) => tape.apply(headNormRule, inputs, { eps: EPS_NORM })[0],
     twin: ([x, w]) => rmsNorm(x, w, { n: 9, d: 4 }, EPS_NORM),
   },
-  {
-    name: "geluGate",
+  ...PHIS.map((phi) => ({
+    name: `gate by ${phi}`,
     shapes: [[3, 5], [3, 5]],
-    build: (tape, inputs) => tape.apply(geluGateRule, inputs, null)[0],
-    twin: ([g, v]) => geluGate(g, v),
-  },
+    build: (tape: Tape, inputs: Variable[]) => tape.apply(gateRule, inputs, { phi })[0],
+    twin: ([g, v]: Float64Array[]) => gate(phi, g, v),
+  })),
   {
     name: "center",
     shapes: [[3, 5]],
@@ -124,18 +121,12 @@ const cases: RuleCase[] = [
       return bias(rmsNorm(center(x, dims), w, dims, EPS_NORM), b, dims);
     },
   },
-  {
-    name: "relu",
+  ...PHIS.map((phi) => ({
+    name: `activation by ${phi}`,
     shapes: [[3, 5]],
-    build: (tape, inputs) => tape.apply(reluRule, inputs, null)[0],
-    twin: ([x]) => relu(x),
-  },
-  {
-    name: "gelu",
-    shapes: [[3, 5]],
-    build: (tape, inputs) => tape.apply(geluRule, inputs, null)[0],
-    twin: ([x]) => gelu(x),
-  },
+    build: (tape: Tape, inputs: Variable[]) => tape.apply(activationRule, inputs, { phi })[0],
+    twin: ([x]: Float64Array[]) => activate(phi, x),
+  })),
   {
     name: "cycle",
     shapes: [[3, 4]],
@@ -175,11 +166,11 @@ const cases: RuleCase[] = [
     shapes: [[3, 15]],
     build(tape, inputs) {
       const [first, , last] = tape.apply(splitRule, inputs, { parts: 3 });
-      return tape.apply(geluGateRule, [first, last], null)[0];
+      return tape.apply(gateRule, [first, last], { phi: "gelu" })[0];
     },
     twin([x]) {
       const [first, , last] = splitColumns(x, { n: 3, d: 5, parts: 3 });
-      return geluGate(first, last);
+      return gate("gelu", first, last);
     },
   },
   {
@@ -226,12 +217,6 @@ const cases: RuleCase[] = [
     shapes: [[10, 8], [10, 4], [10, 4]],
     build: (tape, inputs) => tape.apply(attentionRule, inputs, { ...axes, window: 2 })[0],
     twin: ([q, k, v]) => attention(q, k, v, { b: 2, t: 5, h: 2, hk: 1, c: 4, window: 2 }).out,
-  },
-  {
-    name: "siluGate",
-    shapes: [[3, 5], [3, 5]],
-    build: (tape, inputs) => tape.apply(siluGateRule, inputs, null)[0],
-    twin: ([g, v]) => siluGate(g, v),
   },
   {
     name: "crossEntropy",

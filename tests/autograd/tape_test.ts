@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { addRule, crossEntropyRule, rmsNormRule, siluGateRule } from "../../lib/autograd/rules.ts";
+import { addRule, crossEntropyRule, gateRule, rmsNormRule } from "../../lib/autograd/rules.ts";
 import { constant, parameter, type Rule, Tape, type Variable } from "../../lib/autograd/tape.ts";
 import type { Tensor } from "../../lib/gpu/tensor.ts";
 import { testDevice } from "../helpers/device.ts";
@@ -52,7 +52,7 @@ Deno.test("Tape disposes a gradient that a rule returns for a frozen input", () 
     using dy = ones();
     using tape = new Tape(gpu);
     const [frozen] = tape.apply(addRule, [constant(x), constant(x)], null);
-    const [y] = tape.apply(siluGateRule, [frozen, parameter(x, sink)], null);
+    const [y] = tape.apply(gateRule, [frozen, parameter(x, sink)], { phi: "silu" });
     tape.backward(y, dy);
   }
   assertEquals(gpu.liveBytes, live);
@@ -117,7 +117,7 @@ Deno.test("Tape.recompute() gives the same gradients bit for bit, and keeps less
     using tape = new Tape(gpu);
     const layer = (tape: Tape, [h, delta]: readonly Variable[]) => {
       const [y, sum] = tape.apply(rmsNormRule, [h, weight, delta], { eps: 1e-5 });
-      const [gated] = tape.apply(siluGateRule, [y, y], null);
+      const [gated] = tape.apply(gateRule, [y, y], { phi: "silu" });
       return [sum, tape.apply(addRule, [gated, y], null)[0]];
     };
     let [h, delta] = tape.apply(rmsNormRule, [start, weight, start], { eps: 1e-5 });

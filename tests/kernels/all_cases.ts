@@ -10,10 +10,8 @@ import { cases as klDivergence } from "./kl_divergence_cases.ts";
 import { cases as attention } from "./attention_cases.ts";
 import { cases as attentionBackward } from "./attention_backward_cases.ts";
 import { cases as rmsNorm } from "./rms_norm_cases.ts";
-import { cases as siluGate } from "./silu_gate_cases.ts";
-import { cases as geluGate } from "./gelu_gate_cases.ts";
-import { cases as relu } from "./relu_cases.ts";
-import { cases as gelu } from "./gelu_cases.ts";
+import { cases as activation } from "./activation_cases.ts";
+import { cases as gate } from "./gate_cases.ts";
 import { cases as magnitude } from "./magnitude_cases.ts";
 import { cases as center } from "./center_cases.ts";
 import { cases as columns } from "./columns_cases.ts";
@@ -44,10 +42,8 @@ export const allCases: readonly KernelCase[] = [
   ...attention,
   ...attentionBackward,
   ...rmsNorm,
-  ...siluGate,
-  ...geluGate,
-  ...relu,
-  ...gelu,
+  ...activation,
+  ...gate,
   ...magnitude,
   ...center,
   ...columns,

@@ -1,4 +1,4 @@
 import { testCases } from "../helpers/device.ts";
-import { cases } from "./gelu_cases.ts";
+import { cases } from "./activation_cases.ts";
 
 testCases(cases);

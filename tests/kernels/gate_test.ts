@@ -1,4 +1,4 @@
 import { testCases } from "../helpers/device.ts";
-import { cases } from "./silu_gate_cases.ts";
+import { cases } from "./gate_cases.ts";
 
 testCases(cases);
