@@ -1,3 +1,4 @@
+import { indicationNote } from "./contrast.ts";
 import type { Figure, Series } from "./figure.ts";
 import { groupRuns, methodKey, methodName, rateName, type RunGroup, type RunRow } from "./rows.ts";
 import { type Interval, INTERVAL_NOTE, mean, meanInterval, pairedInterval } from "./statistics.ts";
@@ -118,7 +119,9 @@ export function atEqualGain(
  */
 export function forgettingVerdicts(rows: readonly RunRow[], others: readonly string[]): Verdict[] {
   return others.map((other) => {
-    const paid = atEqualGain(rows, ["olora", other]).map(({ paid }) => paid);
+    const pairs = atEqualGain(rows, ["olora", other]);
+    const paid = pairs.map(({ paid }) => paid);
+    const bases = new Set(pairs.map(({ model }) => model)).size;
     const [a, b] = [0, 1].map((i) => paid.map((pair) => pair[i]));
     const difference = pairedInterval(a, b);
     const effect = differenceText(difference, "nats");
@@ -131,7 +134,7 @@ export function forgettingVerdicts(rows: readonly RunRow[], others: readonly str
         : `Loss gained on general text ${mean(a).toFixed(3)} (${name} ${
           mean(b).toFixed(3)
         }): a difference of ` +
-          `${effect}.`,
+          `${effect}.${indicationNote({ difference, bases })}`,
       effect,
     };
   });

@@ -8,7 +8,7 @@ import {
   runsAtBestRate,
   runsAtRate,
 } from "./rows.ts";
-import { type Interval, mean, pairedInterval } from "./statistics.ts";
+import { type Interval, mean, meanInterval, pairedInterval } from "./statistics.ts";
 import { wrapText } from "./svg_text.ts";
 import { formatFixed, formatNumber } from "./table.ts";
 
@@ -163,7 +163,8 @@ function speedVerdict(
     `(LoRA ${formatFixed(mean(b), 0)}): a difference of ${
       differenceText(difference, "steps")
     }; area under the curve ` +
-    `${differenceText(area, "nats")}.${byBase(both, a.map((steps, i) => steps - b[i]), 0)}${never}`;
+    `${differenceText(area, "nats")}.${byBase(both, a.map((steps, i) => steps - b[i]), "steps", 0)}${never}` +
+    learned(both);
   return judge(claim, difference, "steps", 0, sentence, both, grid);
 }
 
@@ -183,9 +184,9 @@ function differenceVerdict(
   const sentence =
     `${capital(measure.name)} ${formatNumber(mean(a))} (${methodName(other)} ${formatNumber(mean(b))}): ` +
     `a difference of ${differenceText(difference, measure.unit)}.${
-      byBase(both, a.map((loss, i) => loss - b[i]), 3)
+      byBase(both, a.map((loss, i) => loss - b[i]), measure.unit, 3)
     }`;
-  return judge(claim, difference, measure.unit, 0, sentence, both, grid);
+  return judge(claim, difference, measure.unit, 0, sentence + gained(both, measure), both, grid);
 }
 
 function matchVerdict(
@@ -205,7 +206,7 @@ function matchVerdict(
     `difference of ${differenceText(difference, "nats")}; it counts as a match up to ${
       formatNumber(margin, 2)
     } nats ` +
-    `(${MATCH_MARGIN * 100} %), fixed in advance.${byBase(both, a.map((loss, i) => loss - b[i]), 3)}`;
+    `(${MATCH_MARGIN * 100} %), fixed in advance.${byBase(both, a.map((loss, i) => loss - b[i]), "nats", 3)}`;
   return judge(claim, difference, lossAtEnd.unit, margin, sentence, both, grid);
 }
 
@@ -225,14 +226,14 @@ function memoryVerdict(groups: readonly RunGroup[]): Verdict | undefined {
   const both = pair(groups, "lora");
   if (!both?.a.rows.length) return undefined;
   const [a, b] = [both.a, both.b].map(({ rows }) => mean(rows.map(({ deviceBytes }) => deviceBytes)));
-  const more = `${formatFixed(100 * (a / b - 1), 1)} %`;
+  const more = `${formatFixed(100 * (a / b - 1), 2)} %`;
   const megabytes = (bytes: number) => `${formatNumber(bytes / 1e6)} MB`;
   return {
     claim: "OLoRA needs as much device memory as LoRA",
     outcome: a <= (1 + MEMORY_MARGIN) * b ? "held" : "did not hold",
     sentence: `${megabytes(a)} at the peak (LoRA ${megabytes(b)}), a difference of ${more}; up to ${
       MEMORY_MARGIN * 100
-    } % more counts as the same.`,
+    } % more counts as the same. The kit keeps B₀ and A₀ beside the base; the paper changes the base and keeps neither.`,
     effect: `${a > b ? "+" : ""}${more}`,
   };
 }
@@ -262,15 +263,41 @@ function judge(
   };
 }
 
-/** Mean difference on each base where there are several, since runs on one base are not independent of each other. */
-function byBase({ a }: Pair, differences: readonly number[], decimals: number): string {
+/**
+ * Mean difference on each base where there are several, and the interval with each base as one value: runs on one base are
+ * not independent of each other, so this one says how far a difference goes beyond the bases at hand.
+ */
+function byBase({ a }: Pair, differences: readonly number[], unit: string, decimals: number): string {
   const bases = Map.groupBy(differences.keys(), (i) => a.rows[i].config.model);
   if (bases.size < 2) return "";
-  const cells = [...bases].sort().map(([base, own]) => {
-    const difference = mean(own.map((i) => differences[i]));
-    return `${base} ${difference > 0 ? "+" : ""}${formatFixed(difference, decimals)}`;
-  });
-  return ` By base: ${cells.join(", ")}.`;
+  const means = [...bases].sort().map(([base, own]): [string | undefined, number] => [
+    base,
+    mean(own.map((i) => differences[i])),
+  ]);
+  const cells = means.map(([base, value]) =>
+    `${base} ${value > 0 ? "+" : ""}${formatFixed(value, decimals)}`
+  );
+  const together = meanInterval(means.map(([, value]) => value));
+  return ` By base: ${cells.join(", ")}; each base as one value ${
+    differenceText(together, unit, { of: "bases" })
+  }.`;
+}
+
+/** What was gained for what `measure` says was paid; a price alone says little where that differs. */
+function gained({ a, b }: Pair, measure: Measure): string {
+  if (measure === lossAtEnd) return "";
+  const [own, other] = [a, b].map(({ rows }) => mean(rows.map(lossAtEnd.read)));
+  return Number.isFinite(own) && Number.isFinite(other)
+    ? ` Paid for test losses of ${formatNumber(own)} and ${formatNumber(other)}.`
+    : "";
+}
+
+/** How much of the task was learned by the end, where that was measured: a threshold may lie before any of it. */
+function learned({ a, b }: Pair): string {
+  const [own, other] = [a, b].map(({ rows }) => mean(rows.map(({ final }) => final.accuracy ?? NaN)));
+  return Number.isFinite(own) && Number.isFinite(other)
+    ? ` Answers right at the end: ${formatFixed(100 * own, 0)} % (LoRA ${formatFixed(100 * other, 0)} %).`
+    : "";
 }
 
 /** What `differenceText` calls an interval. */
