@@ -238,5 +238,5 @@ export { replace } from "./lib/cli/replace.ts";
 export { show, type Showable } from "./lib/cli/show.ts";
 export { NotebookRun, start } from "./lib/cli/start.ts";
 export type { RunFailure } from "./lib/train/channel.ts";
-export type { RunEvent } from "./lib/train/run_event.ts";
+export type { CutRows, RunEvent } from "./lib/train/run_event.ts";
 export { RunHandle, type RunState, type StartOptions, startRun } from "./lib/train/run_handle.ts";

@@ -4,6 +4,7 @@ import { openDevice } from "../gpu/device.ts";
 import { resolveData } from "../io/data_file.ts";
 import type { FetchOptions } from "../io/hub.ts";
 import { resolveModel } from "../io/model_folder.ts";
+import type { CutRows } from "../train/run_event.ts";
 import type { Arguments, Option } from "./args.ts";
 
 /** A command of the command line. */
@@ -61,6 +62,15 @@ export async function openGpu(output: Output): Promise<Gpu> {
     : "";
   output.note(`adapter: ${gpu.info.name}${note}`);
   return gpu;
+}
+
+/** What a run does not take of a data file, in one line. */
+export function describeCut({ file, rows, truncated, limit, skipped }: CutRows): string {
+  const parts = [
+    ...(truncated ? [`${truncated} of ${rows} rows are cut at ${limit} tokens`] : []),
+    ...(skipped ? [`${skipped} of ${rows} rows are left out, as no token of theirs counts in the loss`] : []),
+  ];
+  return `${file}: ${parts.join("; ")}`;
 }
 
 /** What `--model` takes, for the help of commands. */

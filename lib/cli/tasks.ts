@@ -3,7 +3,7 @@ import { HARNESS_TASKS, type HarnessTask } from "../datasets/harness_tasks.ts";
 import { loadMultipleChoice } from "../datasets/multiple_choice.ts";
 import { textTable } from "../display/table.ts";
 import { resolveModel } from "../io/model_folder.ts";
-import { loadModel } from "../nn/model.ts";
+import { loadModel, type Model } from "../nn/model.ts";
 import { type ChoiceScore, multipleChoice } from "../train/evaluate.ts";
 import type { Arguments } from "./args.ts";
 import { checkInputs, type Command, MODEL_HELP, openGpu, progressBar } from "./command.ts";
@@ -55,9 +55,21 @@ export const tasks: Command = {
     const folder = args.text("adapter");
     using _adapter = folder === undefined ? undefined : await loadAdapter(model, folder);
     const scores: Record<string, ChoiceScore> = {};
+    const truncated: Record<string, number> = {};
     for (const { name, file, task, shotsFrom } of sources) {
       const items = await loadMultipleChoice(file, tokenizer, { task, shots, shotsFrom, seed, limit });
       if (!items.length) throw new RangeError(`Cannot score ${file}: found no items`);
+      const long = items.filter(({ choices }) =>
+        choices.some(({ ids }) => ids.length > limitOf(model))
+      ).length;
+      if (long) {
+        truncated[name] = long;
+        output.note(
+          `${name}: ${long} of ${items.length} items are longer than ${
+            limitOf(model)
+          } tokens and lose their first`,
+        );
+      }
       const bar = progressBar();
       const onProgress = (done: number) =>
         bar.update({ done, total: items.length, label: name, unit: "item" });
@@ -78,9 +90,14 @@ export const tasks: Command = {
       note:
         "±: standard errors of accuracy (lm-evaluation-harness' acc) and of acc_norm, which is per character",
     }));
-    return { tasks: scores, device: gpu.info.name, software: gpu.info.isSoftware };
+    return { tasks: scores, truncated, device: gpu.info.name, software: gpu.info.isSoftware };
   },
 };
+
+/** Most tokens of a sequence: those the model reads, and the last, which it only predicts. */
+function limitOf({ config: { context } }: Model): number {
+  return context + 1;
+}
 
 function error(x: number): string | null {
   return Number.isNaN(x) ? null : x.toFixed(3);

@@ -5,11 +5,13 @@ import type { Schedule } from "../optim/schedule.ts";
 import { readCheckpoint } from "../train/checkpoint.ts";
 import { trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
+import type { CutRows } from "../train/run_event.ts";
 import { DivergedError } from "../train/train.ts";
 import type { Arguments } from "./args.ts";
 import {
   checkInputs,
   type Command,
+  describeCut,
   interruption,
   MODEL_HELP,
   openGpu,
@@ -170,6 +172,7 @@ export const train: Command = {
     let evaluation: number | undefined;
     let finished = false;
     let trainable: number | undefined;
+    const cut: CutRows[] = [];
     try {
       const control = {
         gpu,
@@ -182,6 +185,10 @@ export const train: Command = {
         loss = event.loss ?? loss;
         evaluation = event.evaluation ?? evaluation;
         finished = event.finished ?? false;
+        if (event.cut) {
+          cut.push(event.cut);
+          output.note(describeCut(event.cut));
+        }
         if (event.loss === undefined) continue;
         resumedAt ??= event.step - 1;
         const extra = [`loss ${event.loss.toFixed(4)}`, evaluation && `held out ${evaluation.toFixed(4)}`];
@@ -218,6 +225,7 @@ export const train: Command = {
       out: config.out,
       steps: last.steps,
       ...(trainable !== undefined && { trainable }),
+      ...(cut.length && { cut }),
       loss: loss ?? null,
       ...(evaluation !== undefined && { evaluation }),
     };

@@ -21,7 +21,7 @@ import { meanLoss } from "./evaluate.ts";
 import { type MemoryPlan, reserveMemory } from "./memory.ts";
 import { attachOnQuantized, hasOwnBase } from "./quantized_base.ts";
 import { checkRunConfig, type RunConfig, runIdentity, startBatchesOf } from "./run_config.ts";
-import type { RunEvent } from "./run_event.ts";
+import type { CutRows, RunEvent } from "./run_event.ts";
 import { type StepRecord, Trainer } from "./train.ts";
 
 /** How a run is carried out; none of it changes its numbers. */
@@ -87,7 +87,8 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   using _quantized = config.quantize ? made.model : undefined;
   using adapter = made.adapter;
   if (config.quantize) loaded?.[Symbol.dispose]();
-  const evaluate = await evaluation(config, made.model);
+  const held = config.evaluation && await datasetOf(config.evaluation.data, config, made.model);
+  const evaluate = held && evaluation(held, config, made.model);
   await gpu.settled();
   await control.onAttached?.(adapter, performance.now() - begin);
   const position = stored?.position ?? 0;
@@ -105,6 +106,10 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
     await saveCheckpoint(place!, trainer, identity);
     return event({ checkpoint: place! });
   };
+  for (const [file, rows] of [[config.data, dataset], [config.evaluation?.data, held]] as const) {
+    const cut = rows && cutRows(file!, rows, seqLenOf(config, model) + 1);
+    if (cut) yield event({ cut });
+  }
   for (const { step, loss } of evaluations?.before ?? []) yield { step, steps, evaluation: loss as number };
   const evaluated = async () => {
     const evaluation = await evaluate!();
@@ -271,18 +276,25 @@ export async function evaluationBatches(
   model: Model,
   rows?: number,
 ): Promise<Batch[]> {
-  const dataset = await datasetOf(path, config, model);
+  return inOrder(await datasetOf(path, config, model), config, model, rows);
+}
+
+function inOrder(dataset: Dataset, config: RunConfig, model: Model, rows?: number): Batch[] {
   const limit = rows === undefined ? {} : { limit: rows };
   return [
     ...batchesInOrder(dataset, { batchSize: EVALUATED_ROWS, seqLen: seqLenOf(config, model), ...limit }),
   ];
 }
 
-async function evaluation(config: RunConfig, model: Model): Promise<(() => Promise<number>) | undefined> {
-  if (!config.evaluation) return;
-  const { data, rows } = config.evaluation;
-  const all = await evaluationBatches(data, config, model, rows);
+function evaluation(dataset: Dataset, config: RunConfig, model: Model): () => Promise<number> {
+  const all = inOrder(dataset, config, model, config.evaluation?.rows);
   return async () => (await meanLoss(model, all)).mean;
+}
+
+/** What a run does not take of a file; undefined if it takes all. */
+function cutRows(file: string, { groups, truncated, skipped }: Dataset, limit: number): CutRows | undefined {
+  if (!truncated && !skipped) return undefined;
+  return { file, rows: groups.flat().length + skipped, truncated, limit, skipped };
 }
 
 /** A file of rows that each belong to a step. */

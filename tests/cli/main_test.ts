@@ -121,6 +121,38 @@ Deno.test("olora train gives PyTorch's losses, and eval the base's with a fresh 
   await Deno.remove(out, { recursive: true });
 });
 
+Deno.test("olora train and olora tasks say what they cut and leave out", async () => {
+  const folder = await Deno.makeTempDir();
+  const row = (prompt: string, completion: string) => JSON.stringify({ prompt, completion });
+  await Deno.writeTextFile(
+    `${folder}/data.jsonl`,
+    [row("A", "b"), row("A", "many ".repeat(30)), row("many ".repeat(30), "b")].join("\n"),
+  );
+  await Deno.writeTextFile(`${folder}/short.jsonl`, row("A", "b"));
+  const common = ["--model", "tiny", "--steps", "1", "--rank", "1", "--seq-len", "8", "--json"];
+  const [data, short] = [`${folder}/data.jsonl`, `${folder}/short.jsonl`];
+  const out = ["--out", `${folder}/a`];
+  const first = await run("train", ...common, ...out, "--data", data, "--eval-data", data);
+  assertEquals(first.code, 0, first.stderr);
+  const cut = { file: data, rows: 3, truncated: 2, limit: 9, skipped: 1 };
+  assertEquals(JSON.parse(first.stdout).cut, [cut, cut]);
+  assertStringIncludes(
+    first.stderr,
+    `${data}: 2 of 3 rows are cut at 9 tokens; 1 of 3 rows are left out, as no token of theirs counts in the loss`,
+  );
+  const second = await run("train", ...common, ...out, "--data", short);
+  assertEquals(JSON.parse(second.stdout).cut, undefined);
+  assert(!second.stderr.includes("short.jsonl"), second.stderr);
+
+  const item = { question: "many ".repeat(400), choices: ["a", "b"], answer: 0 };
+  await Deno.writeTextFile(`${folder}/items.jsonl`, JSON.stringify(item));
+  const asked = await run("tasks", "--model", "tiny", "--tasks", `${folder}/items.jsonl`, "--json");
+  assertEquals(asked.code, 0, asked.stderr);
+  assertEquals(JSON.parse(asked.stdout).truncated, { [`${folder}/items.jsonl`]: 1 });
+  assertStringIncludes(asked.stderr, "1 of 1 items are longer than");
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("olora train stopped by SIGINT is not overwritten, and goes on with --resume to the same bits", async () => {
   const folder = await Deno.makeTempDir();
   const { batches } = JSON.parse(await Deno.readTextFile(DATA));
