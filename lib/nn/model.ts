@@ -1,6 +1,9 @@
+import { GpuError } from "../core/errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
+import { reservable } from "../gpu/reserve.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { hostTensor, toFloat32 } from "../core/host_tensor.ts";
+import { freeBytes } from "../io/free_memory.ts";
 import { type DecoderConfig, readModelConfig } from "../io/model_config.ts";
 import type { DownloadState } from "../io/hub.ts";
 import { resolveModel } from "../io/model_folder.ts";
@@ -75,6 +78,7 @@ const STAGED_BYTES = 1 << 25;
  * shards) and `tokenizer.json`, or a GGUF file of architecture llama, qwen2, qwen3, gemma or gpt2. Tensors are read one at a
  * time; matrices stay in the type or the blocks they are stored in.
  *
+ * @throws {GpuError} If the device does not have the memory, before anything is uploaded.
  * @throws {RangeError} If the architecture is unknown, or a tensor is missing, unexpected or of a wrong shape.
  * @throws {SyntaxError} If a file is malformed.
  * @throws {Deno.errors.NotFound} If there is no such folder, file, model on the hub or revision of it.
@@ -105,6 +109,14 @@ export async function loadModel(
   checkTensors(config, file.tensors, folder);
   const names = [...expectedTensors(config).keys()];
   const total = names.reduce((sum, name) => sum + file.tensors.get(name)!.byteLength, 0);
+  const given = await reservable(gpu, total, freeBytes);
+  if (given < total) {
+    const [has, wants] = [given, total].map((bytes) => `${(bytes / 1e6).toFixed(0)} MB`);
+    throw new GpuError(
+      `Cannot load ${name}: ${gpu.info.name} gives ${has} of memory, expected ${wants} for its weights, or a model ` +
+        "stored in fewer bits (GGUF's blocks)",
+    );
+  }
   const orders = permutation === undefined ? undefined : randomPermutations(config, permutation);
   const weights = new Map<string, Tensor>();
   let done = 0;

@@ -7,7 +7,9 @@ import type { QuantizedDType } from "../core/quantize.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { countingDevice } from "../gpu/counting_device.ts";
 import type { Gpu } from "../gpu/gpu.ts";
+import { reservable } from "../gpu/reserve.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { freeBytes } from "../io/free_memory.ts";
 import { readJson } from "../io/json_file.ts";
 import { type DecoderConfig, readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
@@ -143,12 +145,9 @@ async function storedTypes(folder: string, config: DecoderConfig): Promise<(name
   }
 }
 
-/** Bytes of one buffer of the reservation: all devices make buffers of that size. */
-const PIECE = 1 << 28;
-
 /**
- * Asks the device for all that a training will take, gives it back, and returns the plan: WebGPU does not tell how much
- * memory a device has, so this is the one way to refuse before anything is uploaded.
+ * Asks the device for all that a training will take, gives it back, and returns the plan: so it is refused before anything is
+ * uploaded.
  *
  * @param name What the model is called in errors.
  * @throws {GpuError} If the device does not have it; the message says how much it has, which settings would take less, and how much.
@@ -160,7 +159,7 @@ export async function reserveMemory(
   name = folder,
 ): Promise<MemoryPlan> {
   const plan = await planMemory(folder, training);
-  const given = await reservable(gpu, plan.total);
+  const given = await reservable(gpu, plan.total, freeBytes);
   if (given >= plan.total) return plan;
   const { batchSize, recompute = false } = training;
   const smaller: [string, PlannedTraining][] = [
@@ -181,30 +180,6 @@ export async function reserveMemory(
     } (${megabytes(plan.weights)} of weights, ${megabytes(plan.update)} for an update), ` +
       (found.length ? `or less: ${found.join(", ")}` : "or a smaller model"),
   );
-}
-
-/** How many of these bytes the device gives. */
-async function reservable({ device, info }: Gpu, bytes: number): Promise<number> {
-  // The memory of a software adapter is the machine's, which gives more than it has.
-  const free = info.isSoftware ? freeBytes() : Infinity;
-  if (free < bytes) return free;
-  const buffers: GPUBuffer[] = [];
-  let given = 0;
-  for (let error: GPUError | null = null; !error && given < bytes;) {
-    const size = Math.min(bytes - given, PIECE);
-    device.pushErrorScope("out-of-memory");
-    buffers.push(device.createBuffer({ size, usage: GPUBufferUsage.STORAGE }));
-    error = await device.popErrorScope();
-    if (!error) given += size;
-  }
-  for (const buffer of buffers) buffer.destroy();
-  return given;
-}
-
-/** Memory that the machine can give, in bytes; unknown to a process that may not ask. */
-function freeBytes(): number {
-  const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
-  return state === "granted" ? Deno.systemMemoryInfo().available : Infinity;
 }
 
 function megabytes(bytes: number): string {

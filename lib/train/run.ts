@@ -69,7 +69,11 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   settleVariants(gpu);
   const { permutation } = config;
   const options = await attachOptions(config);
-  if (!control.model) await reserveRun(gpu, config);
+  const held = config.evaluation;
+  if (!control.model) {
+    const evaluated = held && { evaluated: Math.min(EVALUATED_ROWS, held.rows ?? EVALUATED_ROWS) };
+    await reserveRun(gpu, config, { ...evaluated });
+  }
   using loaded = control.model
     ? undefined
     : await loadModel(config.model, { gpu, ...(permutation !== undefined && { permutation }) });
@@ -87,8 +91,8 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
   using _quantized = config.quantize ? made.model : undefined;
   using adapter = made.adapter;
   if (config.quantize) loaded?.[Symbol.dispose]();
-  const held = config.evaluation && await datasetOf(config.evaluation.data, config, made.model);
-  const evaluate = held && evaluation(held, config, made.model);
+  const heldOut = held && await datasetOf(held.data, config, made.model);
+  const evaluate = heldOut && evaluation(heldOut, config, made.model);
   await gpu.settled();
   await control.onAttached?.(adapter, performance.now() - begin);
   const position = stored?.position ?? 0;
@@ -106,7 +110,7 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
     await saveCheckpoint(place!, trainer, identity);
     return event({ checkpoint: place! });
   };
-  for (const [file, rows] of [[config.data, dataset], [config.evaluation?.data, held]] as const) {
+  for (const [file, rows] of [[config.data, dataset], [held?.data, heldOut]] as const) {
     const cut = rows && cutRows(file!, rows, seqLenOf(config, model) + 1);
     if (cut) yield event({ cut });
   }

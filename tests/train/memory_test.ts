@@ -106,6 +106,18 @@ Deno.test("reserveMemory() gives back what it asked for, and names what would ta
   await assertRejects(() => reserveMemory(full, folder, least), GpuError, "or a smaller model");
 });
 
+Deno.test("loadModel() asks for the memory of its weights before anything is uploaded", async () => {
+  using gpu = fullDevice();
+  let uploads = 0;
+  Object.assign(gpu.device.queue, { writeBuffer: () => void uploads++ });
+  const error = await assertRejects(() => loadModel("tiny", { gpu }), GpuError);
+  assertMatch(
+    error.message,
+    /^Cannot load tiny: counting device gives 0 MB of memory, expected \d MB for its weights, or a model stored in fewer bits/,
+  );
+  assertEquals(uploads, 0);
+});
+
 Deno.test("trainRun() asks for its memory before anything is uploaded", async () => {
   using gpu = fullDevice();
   let uploads = 0;
