@@ -154,6 +154,7 @@ for (const { path, name, cells } of notebooks) {
       // What is read from the committed rows alone must say what they say today.
       const ofRows = joined(cells).includes("openDevice") ? isOfRows : () => true;
       assertEquals(ran.filter(ofRows).map(printed), cells.filter(ofRows).map(printed));
+      if (joined(cells).includes("data/results/")) assert(cells.some(ofRows));
       // The copy has no out/ beside it, so no model that has to be fetched.
       const [fetching] = joined(cells).match(/deno task fetch \w+/) ?? [];
       if (fetching) assertStringIncludes(ran.map(printed).join("\n"), fetching);
