@@ -301,14 +301,14 @@ function verdictsOf(name: string, claims: readonly string[], all: readonly Verdi
 /** The outcome as the page says it; what is counted needs no replication. */
 function wordsFor({ outcome, sentence }: Verdict, isFirm: boolean): string {
   const isEnough = isFirm && !/ An indication: /.test(sentence);
-  const soFar = isEnough || outcome === "open" || /counted exactly/.test(sentence) ? "" : " so far";
+  const soFar = isEnough || outcome === "inconclusive" || /counted exactly/.test(sentence) ? "" : " so far";
   return WORDS[outcome] + soFar;
 }
 
 const WORDS: Readonly<Record<Verdict["outcome"], string>> = {
-  "held": "Held",
-  "did not hold": "Refuted",
-  "open": "Inconclusive",
+  held: "Held",
+  refuted: "Refuted",
+  inconclusive: "Inconclusive",
 };
 
 if (import.meta.main) {

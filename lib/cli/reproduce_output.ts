@@ -16,7 +16,7 @@ export const AUTHOR_RATE = 3e-4;
 export interface Results {
   /** Tables: the runs made here, then the committed ones at each method's best rate and at the author's. */
   readonly tables: readonly Table[];
-  /** What held, what did not, and what is open. */
+  /** What held, what is refuted, and what is inconclusive. */
   readonly verdicts: readonly Verdict[];
   /** How far the verdicts can be relied on. */
   readonly note: string;

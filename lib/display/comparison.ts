@@ -22,7 +22,7 @@ export interface ComparedRuns {
  * 95 % interval of the difference paired by seed, and whether the two match, which is the case if the 90 %
  * interval lies within 2 % of the other's loss (two one-sided tests at 5 %, Schuirmann 1987).
  *
- * A best rate without two tried rates on either side is no optimum, so such a verdict stays open.
+ * A best rate without two tried rates on either side is no optimum, so such a verdict is inconclusive.
  */
 export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[] {
   const [first, ...others] = compared;
@@ -31,9 +31,9 @@ export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[]
     const [name, against] = [first, other].map(nameOf);
     const edges = [first, other].filter(({ counts }) => !counts).map(nameOf);
     const because = edges.length
-      ? ` Open because the rate has no two tried rates on either side: ${edges.join(", ")}.`
+      ? ` Inconclusive because the rate has no two tried rates on either side: ${edges.join(", ")}.`
       : "";
-    const open = edges.length > 0 || ![...a, ...b].every(Number.isFinite);
+    const undecided = edges.length > 0 || ![...a, ...b].every(Number.isFinite);
     const difference = pairedInterval(a, b);
     const narrow = pairedInterval(a, b, 0.9);
     const margin = MATCH_MARGIN * mean(b);
@@ -41,13 +41,13 @@ export function comparisonVerdicts(compared: readonly ComparedRuns[]): Verdict[]
     return [
       {
         claim: `${name} ends lower than ${against}, each at its own rate`,
-        outcome: open ? "open" : outcome(difference.high < 0, difference.low > 0),
+        outcome: undecided ? "inconclusive" : outcome(difference.high < 0, difference.low > 0),
         sentence: `${figures}: a difference of ${differenceText(difference, "nats")}.${because}`,
         effect: differenceText(difference, "nats"),
       },
       {
         claim: `${name} matches ${against}, each at its own rate`,
-        outcome: open ? "open" : outcome(
+        outcome: undecided ? "inconclusive" : outcome(
           Math.max(-narrow.low, narrow.high) < margin,
           narrow.low > margin || narrow.high < -margin,
         ),
@@ -101,5 +101,5 @@ function testLoss({ diverged, final }: RunRow): number {
 }
 
 function outcome(held: boolean, failed: boolean): Verdict["outcome"] {
-  return held ? "held" : failed ? "did not hold" : "open";
+  return held ? "held" : failed ? "refuted" : "inconclusive";
 }

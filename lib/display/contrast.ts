@@ -63,12 +63,12 @@ export function testLoss({ diverged, final }: RunRow): number {
 export function judgeContrast(contrast: Contrast, relation: Relation): Verdict["outcome"] {
   const { difference: { low, high }, margin, isEquivalent } = contrast;
   if (relation === "the same") {
-    return isEquivalent ? "held" : low > margin || high < -margin ? "did not hold" : "open";
+    return isEquivalent ? "held" : low > margin || high < -margin ? "refuted" : "inconclusive";
   }
   const bound = relation === "as low" ? margin : 0;
   const [below, above] = [high < bound, low > bound];
   const [held, failed] = relation === "higher" ? [above, below] : [below, above];
-  return held ? "held" : failed ? "did not hold" : "open";
+  return held ? "held" : failed ? "refuted" : "inconclusive";
 }
 
 /** `Test loss 0.11 (LoRA: 0.09): a difference of +0.02 nats (95 % interval …)`, and the margin where it decides. */

@@ -98,10 +98,10 @@ function distanceVerdict(
     `Behind ${methodName(second.method)} by ${formatFixed(mean(far), 1)} % of its improvement there and by ` +
     `${formatFixed(mean(near), 1)} % near: a difference of ${effect}.` +
     indicationNote({ difference, bases });
-  const decided = difference.low > 0 ? "held" : difference.high < 0 ? "did not hold" : "open";
+  const decided = difference.low > 0 ? "held" : difference.high < 0 ? "refuted" : "inconclusive";
   return {
     claim,
-    outcome: edges ? "open" : decided,
+    outcome: edges ? "inconclusive" : decided,
     sentence: [sentence, edges].filter(Boolean).join(" "),
     effect,
   };

@@ -170,7 +170,7 @@ function countVerdict(claim: string, a?: Setting, b?: Setting): Verdict {
   const [few, all] = [a, b].map(trainable);
   return {
     claim,
-    outcome: few < all ? "held" : "did not hold",
+    outcome: few < all ? "held" : "refuted",
     sentence: `${formatNumber(few)} trained parameters (${methodName(b.method)} ${
       formatNumber(all)
     }), counted exactly.`,
@@ -186,7 +186,7 @@ function memoryVerdict(claim: string, a?: Setting, b?: Setting): Verdict {
   const effect = `${few > all ? "+" : ""}${formatFixed(100 * (few / all - 1), 1)} %`;
   return {
     claim,
-    outcome: few < (1 - MEMORY_MARGIN) * all ? "held" : "did not hold",
+    outcome: few < (1 - MEMORY_MARGIN) * all ? "held" : "refuted",
     sentence:
       `${formatNumber(few)} MB at the peak (${methodName(b.method)} ${
         formatNumber(all)

@@ -107,7 +107,7 @@ function basesVerdict(settings: readonly Setting[]): Verdict {
   const margin = mean(byBase.map(({ margin }) => margin));
   return {
     claim,
-    outcome: difference.high < margin ? "held" : difference.low > margin ? "did not hold" : "open",
+    outcome: difference.high < margin ? "held" : difference.low > margin ? "refuted" : "inconclusive",
     sentence: `A mean difference of ${effect}; up to ${
       formatNumber(margin, 2)
     } nats more counts as the same.`,
@@ -124,7 +124,7 @@ function shareVerdict(settings: readonly Setting[]): Verdict {
   const share = `${formatFixed(100 * few / all, 1)} %`;
   return {
     claim,
-    outcome: few < FAR_FEWER * all ? "held" : "did not hold",
+    outcome: few < FAR_FEWER * all ? "held" : "refuted",
     sentence: `${formatNumber(few)} of ${formatNumber(all)} (${share}), counted exactly; less than ${
       100 * FAR_FEWER
     } % counts as far fewer.`,

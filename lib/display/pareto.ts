@@ -113,7 +113,7 @@ export function atEqualGain(
 
 /**
  * Whether OLoRA forgets less than each other method at equal gain, by the 95 % interval (`meanInterval`) over bases and
- * seeds; open with fewer than two of them.
+ * seeds; inconclusive with fewer than two of them.
  *
  * @param others Keys of the methods it is set against.
  */
@@ -128,7 +128,7 @@ export function forgettingVerdicts(rows: readonly RunRow[], others: readonly str
     const name = other === "full" ? "full fine-tuning" : methodName(other);
     return {
       claim: `OLoRA forgets less than ${name} at equal gain`,
-      outcome: difference.high < 0 ? "held" : difference.low > 0 ? "did not hold" : "open",
+      outcome: difference.high < 0 ? "held" : difference.low > 0 ? "refuted" : "inconclusive",
       sentence: paid.length < 2
         ? "Fewer than two bases or seeds have both."
         : `Loss gained on general text ${mean(a).toFixed(3)} (${name} ${

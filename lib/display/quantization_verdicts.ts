@@ -39,8 +39,8 @@ export const PEFT_FACTOR = 1.2;
 /**
  * Whether OLoRA's start, in the residual form, helps a quantised base before any training: what of the weights is lost
  * against plain quantisation, PEFT's factor, PiSSA and LoftQ at the same rank, and the loss against plain quantisation.
- * Paired by base: a claim held if the 95 % interval (`meanInterval`) of the difference lies wholly on its side, did not
- * hold if wholly on the other side, and stays open otherwise or with fewer than two bases.
+ * Paired by base: a claim held if the 95 % interval (`meanInterval`) of the difference lies wholly on its side, is
+ * refuted if wholly on the other side, and is inconclusive otherwise or with fewer than two bases.
  *
  * Source of the measure: PEFT's tests of OLoRA on quantised models (nuclear norm).
  *
@@ -112,7 +112,7 @@ function rowOf({ rows }: QuantizedBase, dtype: string, start: string, rank: numb
 }
 
 function outcome({ low, high }: Interval, bound: number): Verdict["outcome"] {
-  return high < bound ? "held" : low > bound ? "did not hold" : "open";
+  return high < bound ? "held" : low > bound ? "refuted" : "inconclusive";
 }
 
 function apart(difference: Interval, decimals: number, unit = ""): string {

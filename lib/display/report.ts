@@ -145,10 +145,9 @@ function factsHtml({ device, isSoftware, facts = {} }: ReportOptions): string {
 }
 
 function verdictsHtml(verdicts: readonly Verdict[]): string {
-  const words = { "held": "Held", "did not hold": "Did not hold", "open": "Stays open" };
-  const classes = { "held": "held", "did not hold": "not", "open": "open" };
+  const words = { held: "Held", refuted: "Refuted", inconclusive: "Inconclusive" };
   const items = verdicts.map(({ claim, outcome, sentence }) =>
-    `<li class="${classes[outcome]}"><span class="outcome">${words[outcome]}</span>` +
+    `<li class="${outcome}"><span class="outcome">${words[outcome]}</span>` +
     `<strong>${escapeXml(claim)}</strong><p>${escapeXml(sentence)}</p></li>`
   );
   return `<ul class="verdicts">${items.join("")}</ul>`;

@@ -103,7 +103,7 @@ export function findSetting(
 }
 
 /**
- * The verdict that `first` ends in `relation` to `second`, by the test loss: open where one was not run, where they share
+ * The verdict that `first` ends in `relation` to `second`, by the test loss: inconclusive where one was not run, where they share
  * no base and seed, and where a best rate lies at the edge of the rates tried.
  *
  * @param name What the sentence calls the second setting.
@@ -125,24 +125,29 @@ export function settingVerdict(
   const edges = edgeNote([a, b]);
   return {
     claim,
-    outcome: edges ? "open" : judgeContrast(contrast, relation),
+    outcome: edges ? "inconclusive" : judgeContrast(contrast, relation),
     sentence: [describeContrast(contrast, name, relation), edges].filter(Boolean).join(" "),
     effect: differenceText(contrast.difference, "nats"),
   };
 }
 
-/** The open verdict on what no run has measured. */
+/** The verdict on what no run has measured. */
 export function notMeasured(claim: string, what: string): Verdict {
-  return { claim, outcome: "open", sentence: `Not measured yet: ${what}.`, effect: "not measured yet" };
+  return {
+    claim,
+    outcome: "inconclusive",
+    sentence: `Not measured yet: ${what}.`,
+    effect: "not measured yet",
+  };
 }
 
-/** Whose best rates lie at the edge of the rates tried, which leaves a verdict open; empty if no one's. */
+/** Whose best rates lie at the edge of the rates tried, which leaves a verdict inconclusive; empty if no one's. */
 export function edgeNote(settings: readonly (Setting | undefined)[]): string {
   const edges = settings.filter((setting) => setting?.counts === false).map((setting) =>
     methodName(setting!.method)
   );
   return edges.length
-    ? `Open because the best rate has no two tried rates on either side: ${edges.join("; ")}.`
+    ? `Inconclusive because the best rate has no two tried rates on either side: ${edges.join("; ")}.`
     : "";
 }
 

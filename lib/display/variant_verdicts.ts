@@ -47,7 +47,7 @@ export const VARIANT_CLAIMS: readonly VariantClaim[] = [
 
 /**
  * Verdicts on `VARIANT_CLAIMS`, each variant against OLoRA by the paired difference in test loss: held if for every variant
- * the whole 95 % interval lies below 2 % of OLoRA's loss, did not hold if for one it lies wholly above, else open. A best
+ * the whole 95 % interval lies below 2 % of OLoRA's loss, refuted if for one it lies wholly above, else inconclusive. A best
  * rate at the edge of the rates tried decides nothing.
  *
  * Own construction: the ablations vary one part at a time and leave rank, scale s, data and steps as they are.
@@ -66,7 +66,7 @@ export function variantVerdicts(settings: readonly Setting[], condition: string)
     const missing = compared.filter(({ contrast }) => !contrast).map(({ method }) => methodName(method));
     const edges = edgeNote([olora, ...measured.map(({ setting }) => setting)]);
     const outcomes = compared.map(({ setting, contrast }) =>
-      contrast && !edgeNote([olora, setting]) ? judgeContrast(contrast, "as low") : "open"
+      contrast && !edgeNote([olora, setting]) ? judgeContrast(contrast, "as low") : "inconclusive"
     );
     const parts = [
       ...(measured.length ? [differences(measured.map(({ method, contrast }) => [method, contrast!]))] : []),
@@ -82,13 +82,18 @@ export function variantVerdicts(settings: readonly Setting[], condition: string)
   });
 }
 
-/** The number of comparisons that verdicts rest on, and what chance alone would make of as many. */
-export function comparisonsNote(count: number): string {
-  if (!count) return "No comparison has been measured yet; each will be decided by a 95 % interval.";
-  return `${count} comparison${
-    count === 1 ? "" : "s"
-  }, each decided by a 95 % interval of its own: of as many that differ ` +
-    `in nothing, ${formatNumber(0.05 * count, 2)} would be expected to seem to.`;
+/** The number of comparisons that verdicts rest on, how many of them have an interval, and what chance would make of those. */
+export function comparisonsNote(verdicts: readonly Verdict[]): string {
+  const count = (pattern: RegExp) =>
+    verdicts.reduce((sum, { sentence }) => sum + (sentence.match(pattern)?.length ?? 0), 0);
+  const [decided, single] = [count(/95 % interval [^)]* pairs\)/g), count(/\(one pair, no interval\)/g)];
+  const all = decided + single;
+  if (!all) return "No comparison has been measured yet; each will be decided by a 95 % interval.";
+  const counted = `${all} comparison${all === 1 ? "" : "s"}`;
+  if (!decided) return `${counted}, none with a 95 % interval: one pair of runs decides nothing.`;
+  const chance = formatNumber(0.05 * decided, 2);
+  return `${counted}, ${decided} decided by a 95 % interval: of as many that differ in nothing, ${chance} would be expected ` +
+    `to seem to.${single ? ` One pair of runs decides nothing, as in ${single} of them.` : ""}`;
 }
 
 /**
@@ -192,6 +197,6 @@ function shortDifference({ difference: { mean, low, high } }: Contrast): string 
 }
 
 function all(outcomes: readonly Verdict["outcome"][]): Verdict["outcome"] {
-  if (outcomes.includes("did not hold")) return "did not hold";
-  return outcomes.every((outcome) => outcome === "held") ? "held" : "open";
+  if (outcomes.includes("refuted")) return "refuted";
+  return outcomes.every((outcome) => outcome === "held") ? "held" : "inconclusive";
 }

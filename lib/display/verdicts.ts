@@ -17,7 +17,7 @@ export interface Verdict {
   /** The claim, as its author would put it. */
   readonly claim: string;
   /** Whether the 95 % interval lies on the claim's side, on the other side, or on both. */
-  readonly outcome: "held" | "did not hold" | "open";
+  readonly outcome: "held" | "refuted" | "inconclusive";
   /** The figures behind the outcome, in words. */
   readonly sentence: string;
   /** The difference that decides, with its interval. */
@@ -41,8 +41,8 @@ interface Pair {
 
 /**
  * Verdicts on the claims about OLoRA, from runs paired by base, permutation and seed: a claim held if the 95 % interval
- * (`meanInterval`) of the paired difference lies wholly on its side, did not hold if wholly on the other side, and
- * stays open otherwise, with fewer than two pairs, or where a best rate lies at the edge of the rates tried.
+ * (`meanInterval`) of the paired difference lies wholly on its side, is refuted if wholly on the other side, and
+ * inconclusive otherwise, with fewer than two pairs, or where a best rate lies at the edge of the rates tried.
  * Rates are chosen on the validation split; losses at the end are compared on the test split where it was measured.
  *
  * @param authorRate The learning rate of the author's example.
@@ -91,13 +91,15 @@ export function replicationNote(rows: readonly RunRow[], search: readonly RunRow
   const firm = pairs >= FIRM.pairs && bases >= FIRM.bases;
   return `Runs are paired by base and seed: ${counted}. ` +
     (firm ? "" : `That is an indication: a firm verdict takes ${FIRM.pairs} pairs on ${FIRM.bases} bases. `) +
-    "A claim held, or did not hold, if the whole interval of the paired difference lies on one side.";
+    "A claim held, or is refuted, if the whole interval of the paired difference lies on one side.";
 }
 
 /** One figure of a run that two methods are compared by; lower is better. */
 interface Measure {
   readonly name: string;
   readonly unit: string;
+  /** Why a difference in it decides nothing. */
+  readonly illustrates?: string;
   read(row: RunRow): number;
 }
 
@@ -116,6 +118,7 @@ const forgetting: Measure = {
 const tasksLost: Measure = {
   name: "accuracy lost on tasks that the base could do",
   unit: "of all items",
+  illustrates: "Accuracies illustrate: no interval holds what other items would say.",
   read: ({ final }) => final.tasksLost ?? NaN,
 };
 
@@ -141,7 +144,7 @@ function speedVerdict(
   if (!thresholds) {
     return {
       claim,
-      outcome: "open",
+      outcome: "inconclusive",
       sentence: "LoRA itself did not improve, so nothing can be timed.",
       effect: "none",
     };
@@ -186,7 +189,11 @@ function differenceVerdict(
     `a difference of ${differenceText(difference, measure.unit)}.${
       byBase(both, a.map((loss, i) => loss - b[i]), measure.unit, 3)
     }`;
-  return judge(claim, difference, measure.unit, 0, sentence + gained(both, measure), both, grid);
+  const verdict = judge(claim, difference, measure.unit, 0, sentence + gained(both, measure), both, grid);
+  const { illustrates } = measure;
+  return illustrates
+    ? { ...verdict, outcome: "inconclusive", sentence: `${verdict.sentence} ${illustrates}` }
+    : verdict;
 }
 
 function matchVerdict(
@@ -216,7 +223,7 @@ function parameterVerdict(groups: readonly RunGroup[]): Verdict | undefined {
   const [a, b] = [both.a, both.b].map(({ rows }) => rows[0].trainable);
   return {
     claim: "OLoRA trains as many parameters as LoRA",
-    outcome: a === b ? "held" : "did not hold",
+    outcome: a === b ? "held" : "refuted",
     sentence: `${formatNumber(a)} trained parameters (LoRA ${formatNumber(b)}), counted exactly.`,
     effect: `${a > b ? "+" : ""}${formatNumber(a - b)} parameters`,
   };
@@ -230,7 +237,7 @@ function memoryVerdict(groups: readonly RunGroup[]): Verdict | undefined {
   const megabytes = (bytes: number) => `${formatNumber(bytes / 1e6)} MB`;
   return {
     claim: "OLoRA needs as much device memory as LoRA",
-    outcome: a <= (1 + MEMORY_MARGIN) * b ? "held" : "did not hold",
+    outcome: a <= (1 + MEMORY_MARGIN) * b ? "held" : "refuted",
     sentence: `${megabytes(a)} at the peak (LoRA ${megabytes(b)}), a difference of ${more}; up to ${
       MEMORY_MARGIN * 100
     } % more counts as the same. The kit keeps B₀ and A₀ beside the base; the paper changes the base and keeps neither.`,
@@ -251,13 +258,13 @@ function judge(
   const edges = grid
     ? [a, b].filter((group) => !isInterior(group, grid)).map(({ method }) => methodName(method))
     : [];
-  const decided = difference.high < bound ? "held" : difference.low > bound ? "did not hold" : "open";
+  const decided = difference.high < bound ? "held" : difference.low > bound ? "refuted" : "inconclusive";
   const why = edges.length
-    ? ` Open because the best rate has no two tried rates on either side: ${edges.join(", ")}.`
+    ? ` Inconclusive because the best rate has no two tried rates on either side: ${edges.join(", ")}.`
     : "";
   return {
     claim,
-    outcome: edges.length ? "open" : decided,
+    outcome: edges.length ? "inconclusive" : decided,
     sentence: sentence + why,
     effect: differenceText(difference, unit),
   };

@@ -36,24 +36,24 @@ const outcomes = (...methods: ComparedRuns[]) => comparisonVerdicts(methods).map
 
 Deno.test("comparisonVerdicts() decides by the paired interval: lower, and no match", () => {
   const lora = compared("lora", [1, 1.2, 0.9, 1.1]);
-  assertEquals(outcomes(compared("olora", [0.8, 1.01, 0.69, 0.9]), lora), ["held", "did not hold"]);
-  assertEquals(outcomes(compared("olora", [1.2, 1.41, 1.09, 1.3]), lora), ["did not hold", "did not hold"]);
+  assertEquals(outcomes(compared("olora", [0.8, 1.01, 0.69, 0.9]), lora), ["held", "refuted"]);
+  assertEquals(outcomes(compared("olora", [1.2, 1.41, 1.09, 1.3]), lora), ["refuted", "refuted"]);
 });
 
 Deno.test("comparisonVerdicts() finds a match where the interval lies within the margin, and neither where it is wide", () => {
   const lora = compared("lora", [1, 1.2, 0.9, 1.1]);
-  assertEquals(outcomes(compared("olora", [1.001, 1.199, 0.901, 1.099]), lora), ["open", "held"]);
-  assertEquals(outcomes(compared("olora", [0.7, 1.5, 1.2, 0.8]), lora), ["open", "open"]);
+  assertEquals(outcomes(compared("olora", [1.001, 1.199, 0.901, 1.099]), lora), ["inconclusive", "held"]);
+  assertEquals(outcomes(compared("olora", [0.7, 1.5, 1.2, 0.8]), lora), ["inconclusive", "inconclusive"]);
 });
 
-Deno.test("comparisonVerdicts() leaves open what rests on a rate at an edge, or on a run that diverged", () => {
+Deno.test("comparisonVerdicts() leaves inconclusive what rests on a rate at an edge, or on a run that diverged", () => {
   const lora = compared("lora", [1, 1.2, 0.9, 1.1]);
   const edge = comparisonVerdicts([compared("olora", [0.8, 1.01, 0.69, 0.9], false), lora]);
-  assertEquals(edge.map(({ outcome }) => outcome), ["open", "open"]);
+  assertEquals(edge.map(({ outcome }) => outcome), ["inconclusive", "inconclusive"]);
   assertStringIncludes(edge[0].sentence, "no two tried rates on either side: OLoRA");
   const runs = compared("olora", [0.8, 1.01, 0.69, 0.9]);
   const diverged = { ...runs, runs: runs.runs.map((each, i) => ({ ...each, diverged: i === 1 })) };
-  assertEquals(outcomes(diverged, lora), ["open", "open"]);
+  assertEquals(outcomes(diverged, lora), ["inconclusive", "inconclusive"]);
 });
 
 Deno.test("comparisonText() and comparisonFigure() show every method, its rate, and how many tests were made", () => {

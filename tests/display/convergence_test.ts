@@ -202,23 +202,23 @@ const outcome = (rows: RunRow[], start: string) =>
 const slow = [[4, 3.5, 3, 2], [4, 3.52, 3.01, 2.01], [4, 3.48, 2.99, 1.99]];
 const fast = [[4, 2.5, 2, 2], [4, 2.52, 2.01, 2.01], [4, 2.49, 2, 2]];
 
-Deno.test("convergenceVerdicts() says that speed held, did not hold or stays open by the paired interval", () => {
+Deno.test("convergenceVerdicts() says that speed held, is refuted or inconclusive by the paired interval", () => {
   const claim = "OLoRA converges faster than LoRA, each";
   assertEquals(outcome(grid(fast, slow), claim).outcome, "held");
-  assertEquals(outcome(grid(slow, fast), claim).outcome, "did not hold");
+  assertEquals(outcome(grid(slow, fast), claim).outcome, "refuted");
   assertEquals(
     outcome(grid([fast[0], slow[1], fast[2]], [slow[0], fast[1], slow[2]]), claim).outcome,
-    "open",
+    "inconclusive",
   );
   assertStringIncludes(outcome(grid(fast, slow), claim).sentence, "95 % interval");
 });
 
-Deno.test("convergenceVerdicts() leaves a claim open with one pair, or with a best rate at the edge", () => {
+Deno.test("convergenceVerdicts() leaves a claim inconclusive with one pair, or with a best rate at the edge", () => {
   const claim = "OLoRA converges faster than LoRA, each";
-  assertEquals(outcome(grid(fast.slice(0, 1), slow.slice(0, 1)), claim).outcome, "open");
+  assertEquals(outcome(grid(fast.slice(0, 1), slow.slice(0, 1)), claim).outcome, "inconclusive");
   const edge = grid(fast, slow).filter(({ config }) => config.learningRate <= 1e-3);
   const verdict = outcome(edge, claim);
-  assertEquals(verdict.outcome, "open");
+  assertEquals(verdict.outcome, "inconclusive");
   assertStringIncludes(verdict.sentence, "no two tried rates on either side: OLoRA, LoRA");
   assertEquals(outcome(edge, "OLoRA converges faster than LoRA, both at the author's").outcome, "held");
 });
@@ -227,17 +227,17 @@ Deno.test("convergenceVerdicts() counts a match with full fine-tuning only withi
   const at = (end: number) => [0, 1, 2].map((seed) => [4, 3, end + 0.001 * seed]);
   const claim = "OLoRA matches full fine-tuning";
   assertEquals(outcome(grid(at(2.01), slow, at(2)), claim).outcome, "held");
-  assertEquals(outcome(grid(at(2.1), slow, at(2)), claim).outcome, "did not hold");
+  assertEquals(outcome(grid(at(2.1), slow, at(2)), claim).outcome, "refuted");
   const noisy = [[4, 3, 1.9], [4, 3, 2.0], [4, 3, 2.1]];
-  assertEquals(outcome(grid(noisy, slow, at(2)), claim).outcome, "open");
+  assertEquals(outcome(grid(noisy, slow, at(2)), claim).outcome, "inconclusive");
 });
 
 Deno.test("convergenceVerdicts() compares parameters exactly and memory within 1 %", () => {
   const rows = grid(fast, slow).map((r) => r.config.method === "olora" ? { ...r, deviceBytes: 1.02e6 } : r);
   assertEquals(outcome(rows, "OLoRA trains as many").outcome, "held");
-  assertEquals(outcome(rows, "OLoRA needs as much").outcome, "did not hold");
+  assertEquals(outcome(rows, "OLoRA needs as much").outcome, "refuted");
   const half = rows.map((r) => r.config.method === "lora" ? { ...r, trainable: 50 } : r);
-  assertEquals(outcome(half, "OLoRA trains as many").outcome, "did not hold");
+  assertEquals(outcome(half, "OLoRA trains as many").outcome, "refuted");
 });
 
 Deno.test("convergenceVerdicts() pairs runs by base and seed and leaves out what has no partner", () => {
@@ -252,7 +252,7 @@ Deno.test("textVerdicts() sets outcomes in a column of their own, within the wid
   assert(lines.every((line) => line.length <= 60));
   assertEquals(lines[0], "held          OLoRA converges faster than LoRA, each method");
   const outcomes = new Set(lines.filter(Boolean).map((line) => line.slice(0, 14).trim()));
-  assert([...outcomes].every((text) => ["held", "did not hold", "open", ""].includes(text)));
+  assert([...outcomes].every((text) => ["held", "refuted", "inconclusive", ""].includes(text)));
 });
 
 Deno.test("figures, table and verdicts can be made from a single run, and from none", () => {

@@ -41,21 +41,21 @@ Deno.test("parameterVerdicts() compare at equal rank, and the loss where paramet
 Deno.test("parameterVerdicts() compare memory on one device only, and call less than 1 % less the same", () => {
   const memory = (rows: typeof lora) => parameterVerdicts(bestSettings([...rows, ...lora]), 8)[1];
   const elsewhere = search(0.8, { method: "olora", freeze: "B", device: "another", bytes: 1e6 });
-  assertEquals(memory(elsewhere).outcome, "open");
-  assertEquals(memory(search(0.8, { method: "olora", freeze: "B", bytes: 9.95e6 })).outcome, "did not hold");
+  assertEquals(memory(elsewhere).outcome, "inconclusive");
+  assertEquals(memory(search(0.8, { method: "olora", freeze: "B", bytes: 9.95e6 })).outcome, "refuted");
 });
 
 Deno.test("frozenVerdicts() set each variant against OLoRA, at equal rank and at equal parameters", () => {
   const verdicts = frozenVerdicts(bestSettings([...lora, ...olora, ...frozen, ...wide]), 8);
-  assertEquals(outcomes(verdicts), ["did not hold", "held", "open", "open"]);
+  assertEquals(outcomes(verdicts), ["refuted", "held", "inconclusive", "inconclusive"]);
   assertStringIncludes(verdicts[2].sentence, "Not measured yet: OLoRA, A frozen at rank 8");
 });
 
-Deno.test("parameterVerdicts() and frozenVerdicts() have the same claims without a run, all open", () => {
+Deno.test("parameterVerdicts() and frozenVerdicts() have the same claims without a run, all inconclusive", () => {
   const settings = bestSettings([...lora, ...narrow, ...olora, ...frozen, ...wide]);
   for (const verdicts of [parameterVerdicts, frozenVerdicts]) {
     assertEquals(verdicts([], 8).map(({ claim }) => claim), verdicts(settings, 8).map(({ claim }) => claim));
-    assertEquals(new Set(outcomes(verdicts([], 8))), new Set(["open"]));
+    assertEquals(new Set(outcomes(verdicts([], 8))), new Set(["inconclusive"]));
   }
 });
 

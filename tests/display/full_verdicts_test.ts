@@ -26,10 +26,10 @@ const of = (rows: typeof full) =>
 Deno.test("fullVerdicts() decide over all pairs, on each base, and with each base as one value", () => {
   const verdicts = of([...full, ...lora, ...runs("olora", { one: 0.5, two: 0.6, three: 1.2 }, 80)]);
   const outcome = (claim: string) => verdicts.get(claim)?.outcome;
-  assertEquals(outcome("OLoRA does as well as full fine-tuning"), "did not hold");
+  assertEquals(outcome("OLoRA does as well as full fine-tuning"), "refuted");
   assertEquals(outcome("OLoRA does as well as full fine-tuning on the base one"), "held");
-  assertEquals(outcome("OLoRA does as well as full fine-tuning on the base three"), "did not hold");
-  assertEquals(outcome("OLoRA does as well as full fine-tuning, each base as one value"), "open");
+  assertEquals(outcome("OLoRA does as well as full fine-tuning on the base three"), "refuted");
+  assertEquals(outcome("OLoRA does as well as full fine-tuning, each base as one value"), "inconclusive");
   assertEquals(outcome("LoRA does as well as full fine-tuning"), "held");
   const share = verdicts.get("OLoRA trains far fewer parameters than full fine-tuning")!;
   assertEquals(share.outcome, "held");
@@ -39,10 +39,10 @@ Deno.test("fullVerdicts() decide over all pairs, on each base, and with each bas
 Deno.test("fullVerdicts() tell as low from the same: lower beyond the margin is one and not the other", () => {
   const verdicts = of([...full, ...runs("olora", { one: 0.4, two: 0.5, three: 0.6 }, 200)]);
   assertEquals(verdicts.get("OLoRA does as well as full fine-tuning")!.outcome, "held");
-  assertEquals(verdicts.get("OLoRA and full fine-tuning end the same")!.outcome, "did not hold");
+  assertEquals(verdicts.get("OLoRA and full fine-tuning end the same")!.outcome, "refuted");
   assertEquals(
     verdicts.get("OLoRA trains far fewer parameters than full fine-tuning")!.outcome,
-    "did not hold",
+    "refuted",
   );
   assertStringIncludes(
     verdicts.get("LoRA does as well as full fine-tuning")!.sentence,

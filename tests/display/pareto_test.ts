@@ -102,10 +102,10 @@ Deno.test("forgettingVerdicts() go by the interval of what was paid at equal gai
     ]);
   const outcome = (paid: [number, number][]) => forgettingVerdicts(pairs(paid), ["lora"])[0].outcome;
   assertEquals(outcome([[0.1, 0.2], [0.12, 0.21], [0.1, 0.21]]), "held");
-  assertEquals(outcome([[0.2, 0.1], [0.21, 0.12], [0.21, 0.1]]), "did not hold");
-  assertEquals(outcome([[0.1, 0.2], [0.2, 0.1], [0.1, 0.1]]), "open");
+  assertEquals(outcome([[0.2, 0.1], [0.21, 0.12], [0.21, 0.1]]), "refuted");
+  assertEquals(outcome([[0.1, 0.2], [0.2, 0.1], [0.1, 0.1]]), "inconclusive");
   const [one] = forgettingVerdicts(pairs([[0.1, 0.2]]), ["lora"]);
-  assertEquals([one.outcome, one.sentence], ["open", "Fewer than two bases or seeds have both."]);
+  assertEquals([one.outcome, one.sentence], ["inconclusive", "Fewer than two bases or seeds have both."]);
   const [three] = forgettingVerdicts(pairs([[0.1, 0.2], [0.12, 0.21], [0.1, 0.21]]), ["lora"]);
   assertStringIncludes(three.sentence, "0.107 (LoRA 0.207): a difference of −0.100 nats");
 });

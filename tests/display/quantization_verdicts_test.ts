@@ -25,20 +25,20 @@ Deno.test("quantizationVerdicts() hold where the whole interval over bases is on
   assertEquals(outcomes(bases), Array(5).fill("held"));
 });
 
-Deno.test("quantizationVerdicts() do not hold where it is on the other side, and are open across it", () => {
+Deno.test("quantizationVerdicts() are refuted where it is on the other side, and inconclusive across it", () => {
   const bases = [base(1.1, 0.8, 0.9, 1.15), base(1.11, 0.82, 1.2, 1.17), base(1.09, 0.8, 1.3, 1.16)];
-  assertEquals(outcomes(bases), ["did not hold", "did not hold", "did not hold", "open", "did not hold"]);
+  assertEquals(outcomes(bases), ["refuted", "refuted", "refuted", "inconclusive", "refuted"]);
 });
 
 Deno.test("quantizationVerdicts() set PEFT's factor against the norm itself, not against 1", () => {
   const between = (1 + 1 / PEFT_FACTOR) / 2;
   const bases = [base(between, 1, 1, 1.1), base(between + 1e-3, 1, 1, 1.1), base(between - 1e-3, 1, 1, 1.1)];
-  assertEquals(outcomes(bases).slice(0, 2), ["held", "did not hold"]);
+  assertEquals(outcomes(bases).slice(0, 2), ["held", "refuted"]);
 });
 
-Deno.test("quantizationVerdicts() are open on one base, and say so without an interval", () => {
+Deno.test("quantizationVerdicts() are inconclusive on one base, and say so without an interval", () => {
   const verdicts = quantizationVerdicts([base(0.7, 0.8, 0.9, 1.05)]);
-  assertEquals(verdicts.map(({ outcome }) => outcome), Array(5).fill("open"));
+  assertEquals(verdicts.map(({ outcome }) => outcome), Array(5).fill("inconclusive"));
   for (const { sentence } of verdicts) {
     assertMatch(sentence, /\(1 base\)/);
     assertEquals(/NaN|–/.test(sentence), false);

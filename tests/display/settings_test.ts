@@ -23,7 +23,7 @@ Deno.test("pairRuns() pairs by base, permutation and seed, and leaves out who ha
   assertEquals(contrastPairs([]), undefined);
 });
 
-Deno.test("judgeContrast() decides each relation by the whole interval, and leaves one pair open", () => {
+Deno.test("judgeContrast() decides each relation by the whole interval, and leaves one pair inconclusive", () => {
   const relations = ["lower", "higher", "as low", "the same"] as const;
   const judged = (a: number[], b: number[]) =>
     relations.map((relation) => judgeContrast(contrast(a, b), relation));
@@ -31,28 +31,38 @@ Deno.test("judgeContrast() decides each relation by the whole interval, and leav
   const shifted = (by: number[]) => b.map((x, i) => x + by[i]);
   assertEquals(judged(shifted([-0.2, -0.21, -0.19, -0.2]), b), [
     "held",
-    "did not hold",
+    "refuted",
     "held",
-    "did not hold",
+    "refuted",
   ]);
   assertEquals(judged(shifted([0.2, 0.21, 0.19, 0.2]), b), [
-    "did not hold",
+    "refuted",
     "held",
-    "did not hold",
-    "did not hold",
+    "refuted",
+    "refuted",
   ]);
-  assertEquals(judged(shifted([0.001, -0.001, 0.002, -0.001]), b), ["open", "open", "held", "held"]);
-  assertEquals(judged(shifted([0.3, -0.3, 0.2, -0.2]), b), ["open", "open", "open", "open"]);
-  assertEquals(judged([0.5], [1]), ["open", "open", "open", "open"]);
+  assertEquals(judged(shifted([0.001, -0.001, 0.002, -0.001]), b), [
+    "inconclusive",
+    "inconclusive",
+    "held",
+    "held",
+  ]);
+  assertEquals(judged(shifted([0.3, -0.3, 0.2, -0.2]), b), [
+    "inconclusive",
+    "inconclusive",
+    "inconclusive",
+    "inconclusive",
+  ]);
+  assertEquals(judged([0.5], [1]), ["inconclusive", "inconclusive", "inconclusive", "inconclusive"]);
   // Higher beyond doubt, and yet within the margin.
-  assertEquals(judged(shifted([0.01, 0.011, 0.009, 0.01]), b), ["did not hold", "held", "held", "held"]);
+  assertEquals(judged(shifted([0.01, 0.011, 0.009, 0.01]), b), ["refuted", "held", "held", "held"]);
 });
 
-Deno.test("judgeContrast() leaves open what a diverged run is part of", () => {
+Deno.test("judgeContrast() leaves inconclusive what a diverged run is part of", () => {
   const b = makeRows([1, 1.2], { method: "lora" });
   const a = makeRows([0.5, 0.7], { method: "olora" }).map((row, i) => ({ ...row, diverged: i === 0 }));
   for (const relation of ["lower", "higher", "as low", "the same"] as const) {
-    assertEquals(judgeContrast(contrastPairs(pairRuns(a, b))!, relation), "open");
+    assertEquals(judgeContrast(contrastPairs(pairRuns(a, b))!, relation), "inconclusive");
   }
 });
 
@@ -119,7 +129,7 @@ Deno.test("contrastSettings() takes fresh seeds where both have some, and else t
   assertAlmostEquals(differenceOf([...fresh("olora", 0.8), ...fresh("lora", 0.5, 3e-3)]).mean, -0.1);
 });
 
-Deno.test("settingVerdict() stays open, and says why, where something is missing or at the edge of the grid", () => {
+Deno.test("settingVerdict() is inconclusive, and says why, where something is missing or at the edge of the grid", () => {
   const verdict = (rows: ReturnType<typeof makeRows>) =>
     settingVerdict(
       "a claim",
@@ -137,11 +147,11 @@ Deno.test("settingVerdict() stays open, and says why, where something is missing
   assertEquals(decided.outcome, "held");
   assertStringIncludes(decided.sentence, "An indication: 3 pairs on one base.");
   const missing = verdict(olora);
-  assertEquals([missing.outcome, missing.sentence], ["open", "Not measured yet: LoRA at rank 8."]);
+  assertEquals([missing.outcome, missing.sentence], ["inconclusive", "Not measured yet: LoRA at rank 8."]);
   const edge = verdict([...olora, ...lora.filter(({ config }) => config.learningRate >= 1e-3)]);
-  assertEquals(edge.outcome, "open");
+  assertEquals(edge.outcome, "inconclusive");
   assertStringIncludes(edge.sentence, "no two tried rates on either side: LoRA");
   const apart = verdict([...olora, ...makeSearch({ method: "lora", test: 1, best: 1e-3, seed: 9 })]);
-  assertEquals(apart.outcome, "open");
+  assertEquals(apart.outcome, "inconclusive");
   assert(apart.sentence.includes("a base and seed that both have"));
 });

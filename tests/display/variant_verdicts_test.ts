@@ -24,31 +24,31 @@ const outcome = (rows: ReturnType<typeof search>) =>
 Deno.test("variantVerdicts() hold where every variant is within the margin, and fail where one is beyond", () => {
   const near = [...olora, ...basis("last", 0.002), ...basis("pivoted", -0.3)];
   assertEquals(outcome([...near, ...basis("random", 0.005)]), "held");
-  assertEquals(outcome([...near, ...basis("random", 0.2)]), "did not hold");
-  assertEquals(outcome(near), "open");
-  assertEquals(outcome([...olora, ...basis("last", 0.2)]), "did not hold");
+  assertEquals(outcome([...near, ...basis("random", 0.2)]), "refuted");
+  assertEquals(outcome(near), "inconclusive");
+  assertEquals(outcome([...olora, ...basis("last", 0.2)]), "refuted");
 });
 
-Deno.test("variantVerdicts() name what was not measured, and are all open without a run", () => {
+Deno.test("variantVerdicts() name what was not measured, and are all inconclusive without a run", () => {
   const [first, second] = variantVerdicts(bestSettings([...olora, ...basis("last", 0.002)]), "at all rates");
   assertEquals(first.claim, `${VARIANT_CLAIMS[0].claim}, at all rates`);
   assertStringIncludes(first.sentence, "Not measured yet: OLoRA, pivoted columns; OLoRA, random basis.");
   assertStringIncludes(first.sentence, "OLoRA, last columns +0.00250 nats (95 % interval");
   assertEquals(second.sentence, "Not measured yet: OLoRA, basis of rows; PiSSA.");
   const none = variantVerdicts([], "at all rates");
-  assertEquals(none.map(({ outcome }) => outcome), VARIANT_CLAIMS.map(() => "open"));
+  assertEquals(none.map(({ outcome }) => outcome), VARIANT_CLAIMS.map(() => "inconclusive"));
 });
 
-Deno.test("variantVerdicts() stay open where a best rate lies at the edge, and with one seed", () => {
+Deno.test("variantVerdicts() are inconclusive where a best rate lies at the edge, and with one seed", () => {
   const edge = basis("last", 0.2).filter(({ config }) => config.learningRate >= 1e-3);
   const [first] = variantVerdicts(bestSettings([...olora, ...edge]), "at all rates");
-  assertEquals(first.outcome, "open");
+  assertEquals(first.outcome, "inconclusive");
   assertStringIncludes(first.sentence, "no two tried rates on either side: OLoRA, last columns");
   const mixed = [...olora, ...edge, ...basis("random", 0.2)];
-  assertEquals(outcome(mixed), "did not hold");
+  assertEquals(outcome(mixed), "refuted");
   const one = [...olora, ...basis("last", 0.2)].filter(({ config }) => config.seed === 1);
   const [alone] = variantVerdicts(bestSettings(one), "at all rates");
-  assertEquals(alone.outcome, "open");
+  assertEquals(alone.outcome, "inconclusive");
   assertStringIncludes(alone.sentence, "one seed on one base");
 });
 
@@ -80,11 +80,24 @@ Deno.test("variantPanel() draws each setting at its own name, with OLoRA's loss 
   assert(!svg.includes("NaN"));
 });
 
-Deno.test("comparisonsNote() counts what chance would make of as many comparisons", () => {
-  assertStringIncludes(comparisonsNote(40), "40 comparisons");
-  assertStringIncludes(comparisonsNote(40), "2 would be expected");
-  assertStringIncludes(comparisonsNote(1), "1 comparison, each");
-  assertStringIncludes(comparisonsNote(0), "No comparison has been measured yet");
+Deno.test("comparisonsNote() counts what chance would make of the comparisons that have an interval", () => {
+  const verdict = (sentence: string) => ({
+    claim: "",
+    outcome: "inconclusive" as const,
+    sentence,
+    effect: "",
+  });
+  const decided = verdict(
+    "A +0.1 nats (95 % interval 0.0 to 0.2, 10 pairs); B +0.2 nats (95 % interval 0.1 to 0.3, 9 pairs).",
+  );
+  const single = verdict("A +0.1 nats (one pair, no interval).");
+  assertEquals(
+    comparisonsNote([decided, single]),
+    "3 comparisons, 2 decided by a 95 % interval: of as many that differ in nothing, 0.10 would be expected to seem to. " +
+      "One pair of runs decides nothing, as in 1 of them.",
+  );
+  assertStringIncludes(comparisonsNote([single]), "1 comparison, none with a 95 % interval");
+  assertStringIncludes(comparisonsNote([]), "No comparison has been measured yet");
 });
 
 Deno.test("VARIANT_CLAIMS name settings of the committed experiment", async () => {
