@@ -1,14 +1,8 @@
+import { EMBEDDED, embeddedFolder } from "./embedded.ts";
 import { isGguf } from "./gguf.ts";
 import { fetchFromHub, type FetchOptions } from "./hub.ts";
 import { isHubName, parseHubName } from "./hub_name.ts";
 import { readTextIfAny } from "./json_file.ts";
-
-/** The models that come with the kit, by the name that stands for each. */
-const EMBEDDED: Readonly<Record<string, string>> = {
-  "tiny": "../../data/tiny",
-  "tiny:2": "../../data/tiny/seed-2",
-  "tiny:3": "../../data/tiny/seed-3",
-};
 
 /**
  * The folder or GGUF file that a model's specification stands for: "tiny" (the model that comes with the kit; "tiny:2" and
@@ -35,18 +29,9 @@ export async function resolveModel(spec: string, options: FetchOptions = {}): Pr
     if (found?.isFile) return spec;
     throw new Deno.errors.NotFound(`Cannot load model ${spec}: found no such file; ${supported}`);
   }
-  const folder = Object.hasOwn(EMBEDDED, spec) ? embedded(EMBEDDED[spec]) : spec.replace(/(?<=.)[/\\]+$/, "");
+  const folder = Object.hasOwn(EMBEDDED, spec)
+    ? await embeddedFolder(spec)
+    : spec.replace(/(?<=.)[/\\]+$/, "");
   if (await readTextIfAny(`${folder}/config.json`) !== undefined) return folder;
   throw new Deno.errors.NotFound(`Cannot load model ${spec}: found no ${folder}/config.json; ${supported}`);
-}
-
-function embedded(path: string): string {
-  const url = new URL(path, import.meta.url);
-  if (url.protocol === "file:") {
-    const folder = decodeURIComponent(url.pathname);
-    return Deno.build.os === "windows" ? folder.slice(1) : folder;
-  }
-  throw new RangeError(
-    `Cannot load an embedded model from ${url}: the kit has to lie on this machine's disk`,
-  );
 }
