@@ -74,7 +74,7 @@ export interface RunGroup {
   readonly rows: readonly RunRow[];
 }
 
-/** Settings that make a variant of a method, in the order in which its key names them. */
+/** Settings that make a variant of a method, its options and the base's type, in the order in which its key names them. */
 const VARIANTS = [
   "freeze",
   "basis",
@@ -87,6 +87,31 @@ const VARIANTS = [
   "gamma",
   "stable",
   "rho",
+  "type",
+  "iterations",
+  "targetRank",
+  "innerRank",
+  "maxRank",
+  "moves",
+  "initWarmup",
+  "finalWarmup",
+  "maskInterval",
+  "orthogonality",
+  "mergeInterval",
+  "restartWarmup",
+  "quantize",
+];
+
+/** What runs of one setting may differ in: the rate, what they are repeated over, and what changes no number of theirs. */
+const WITHIN = [
+  "learningRate",
+  "seed",
+  "model",
+  "permutation",
+  "out",
+  "checkpointEvery",
+  "recompute",
+  "evaluation",
 ];
 
 /** Key of a method and of its colour: `olora`, `lora`, `full`, `olora-freeze-B`, `olora-basis-last`, … */
@@ -95,15 +120,26 @@ export function methodKey(config: RowConfig): string {
   return [config.method, ...options.flatMap((name) => [name, String(config[name])])].join("-");
 }
 
+/**
+ * Key of all settings of a run but its rate, seed and base, as text: what is not the same is not averaged. Settings of
+ * factors count for nothing in full fine-tuning.
+ */
+export function settingKey(config: RowConfig): string {
+  const without = config.method === "full" ? [...WITHIN, "rank", "alpha"] : WITHIN;
+  const told = Object.entries(config).filter(([name, value]) =>
+    value !== undefined && !without.includes(name)
+  );
+  return JSON.stringify(told.sort(([a], [b]) => a < b ? -1 : 1));
+}
+
 /** The method as a reader knows it. */
 export function methodName(key: string): string {
-  const method = Object.keys(NAMES).filter((name) => `${key}-`.startsWith(`${name}-`))
-    .reduce((best, name) => name.length > best.length ? name : best, "") || key.split("-")[0];
-  const options = key.slice(method.length + 1).split("-");
+  const [method, ...options] = key.split(new RegExp(`-(${VARIANTS.join("|")})-`));
   const name = Object.hasOwn(NAMES, method) ? NAMES[method] : method;
-  const variants = Array.from({ length: Math.floor(options.length / 2) }, (_, i) => {
+  const variants = Array.from({ length: options.length / 2 }, (_, i) => {
     const [option, value] = options.slice(2 * i, 2 * i + 2);
-    return VARIANT_NAMES[option]?.(value) ?? `${option} ${value}`;
+    return VARIANT_NAMES[option]?.(value) ??
+      `${option.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${value}`;
   });
   return [name, ...variants].join(", ");
 }
@@ -141,11 +177,10 @@ const VARIANT_NAMES: Readonly<Record<string, (value: string) => string>> = {
   keep: () => "kept orthonormal",
   norm: () => "A of OLoRA's norm",
   magnitude: () => "DoRA's magnitude",
-  type: (type) => `type ${type}`,
   gamma: (gamma) => `γ ${gamma}`,
   stable: (form) => form === "paper" ? "the paper's size" : "PEFT's size",
   rho: (rho) => `ρ ${rho}`,
-  ratio: (ratio) => `ratio ${ratio}`,
+  quantize: (dtype) => `base in ${dtype}`,
 };
 
 /** A learning rate as people write it: `3e-4`. */
@@ -155,15 +190,11 @@ export function rateName(rate: number): string {
 }
 
 /**
- * All groups of `rows`, in the order of `olora`, `lora`, `full`, others, and by ascending rate.
- * The rows should differ in method, learning rate, seed and base alone: nothing else tells groups apart.
+ * All groups of `rows`, in the order of `olora`, `lora`, `full`, others, and by ascending rate: the runs of a group differ in
+ * seed and base alone.
  */
 export function groupRuns(rows: readonly RunRow[]): RunGroup[] {
-  const groups = new Map<string, RunRow[]>();
-  for (const row of rows) {
-    const key = `${methodKey(row.config)}\n${row.config.learningRate}`;
-    groups.set(key, [...groups.get(key) ?? [], row]);
-  }
+  const groups = Map.groupBy(rows, ({ config }) => `${settingKey(config)}\n${config.learningRate}`);
   const first = ["olora", "lora", "full"];
   const order = (method: string) => first.includes(method) ? first.indexOf(method) : first.length;
   return [...groups.values()]
@@ -171,27 +202,31 @@ export function groupRuns(rows: readonly RunRow[]): RunGroup[] {
     .sort((a, b) => order(a.method) - order(b.method) || a.method.localeCompare(b.method) || a.rate - b.rate);
 }
 
-/** The groups of `rows` at one learning rate, one for each method that was run there. */
+/** The groups of `rows` at one learning rate, one for each setting that was run there. */
 export function runsAtRate(rows: readonly RunRow[], rate: number): RunGroup[] {
   return groupRuns(rows).filter((group) => group.rate === rate);
 }
 
 /**
- * Each method's group of `rows` at the rate where the mean validation loss at the end of its runs in `search` is lowest:
+ * Each setting's group of `rows` at the rate where the mean validation loss at the end of its runs in `search` is lowest:
  * the same rows, or others that were made to find the rate.
  */
 export function runsAtBestRate(rows: readonly RunRow[], search: readonly RunRow[] = rows): RunGroup[] {
   const best = new Map<string, RunGroup>();
   for (const group of groupRuns(search)) {
-    const held = best.get(group.method);
-    if (!held || finalLoss(group) < finalLoss(held)) best.set(group.method, group);
+    const held = best.get(groupKey(group));
+    if (!held || finalLoss(group) < finalLoss(held)) best.set(groupKey(group), group);
   }
   const found = [...best.values()].filter((group) => Number.isFinite(finalLoss(group)));
   if (search === rows) return found;
   const groups = groupRuns(rows);
-  return found.flatMap(({ method, rate }) =>
-    groups.filter((group) => group.method === method && group.rate === rate)
+  return found.flatMap((other) =>
+    groups.filter((group) => groupKey(group) === groupKey(other) && group.rate === other.rate)
   );
+}
+
+function groupKey({ rows: [{ config }] }: RunGroup): string {
+  return settingKey(config);
 }
 
 /** Mean validation loss of a group at the end, nats per token; infinity if one of its runs diverged. */
@@ -205,11 +240,12 @@ export function endLoss({ diverged, final: { validation } }: RunRow): number {
 }
 
 /**
- * Whether the method was also run at two lower and two higher rates: only then is its best rate an optimum and
+ * Whether the setting was also run at two lower and two higher rates: only then is its best rate an optimum and
  * not the edge of a grid.
  */
 export function isInterior(group: RunGroup, rows: readonly RunRow[]): boolean {
-  const rates = groupRuns(rows).filter(({ method }) => method === group.method).map(({ rate }) => rate);
+  const same = groupRuns(rows).filter((other) => groupKey(other) === groupKey(group));
+  const rates = same.map(({ rate }) => rate);
   const below = rates.filter((rate) => rate < group.rate).length;
   return below >= 2 && rates.length - 1 - below >= 2;
 }

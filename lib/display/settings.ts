@@ -11,14 +11,14 @@ import {
   finalLoss,
   groupRuns,
   isInterior,
-  methodKey,
   methodName,
   type RunGroup,
   type RunRow,
+  settingKey,
 } from "./rows.ts";
 import { differenceText, type Verdict } from "./verdicts.ts";
 
-/** A method, its variant and its rank, at one learning rate. */
+/** A method with all its settings, its rank among them, at one learning rate. */
 export interface Setting {
   /** `methodKey` of the runs. */
   readonly method: string;
@@ -35,18 +35,18 @@ export interface Setting {
 }
 
 /**
- * Each method, variant and rank of `search` at the rate where the mean validation loss of its runs is lowest; those whose
+ * Each method, with its settings, of `search` at the rate where the mean validation loss of its runs is lowest; those whose
  * every rate diverged are left out. A base, permutation and seed that comes twice counts once, the first time.
  *
  * @param fresh Runs with other seeds at those rates, if any were made.
  */
 export function bestSettings(search: readonly RunRow[], fresh: readonly RunRow[] = []): Setting[] {
   const later = settingGroups(fresh);
-  return settingGroups(search).flatMap(({ rank, groups, rows }) => {
+  return settingGroups(search).flatMap(({ key, rank, groups, rows }) => {
     const finite = groups.filter((group) => Number.isFinite(finalLoss(group)));
     if (!finite.length) return [];
     const best = finite.reduce((a, b) => finalLoss(b) < finalLoss(a) ? b : a);
-    const own = later.find((other) => other.rank === rank && other.groups[0].method === best.method);
+    const own = later.find((other) => other.key === key);
     return [{
       method: best.method,
       rank,
@@ -58,7 +58,7 @@ export function bestSettings(search: readonly RunRow[], fresh: readonly RunRow[]
   });
 }
 
-/** Each method, variant and rank that was run at `rate`. */
+/** Each method, with its settings, that was run at `rate`. */
 export function settingsAtRate(rows: readonly RunRow[], rate: number): Setting[] {
   return settingGroups(rows.filter(({ config }) => config.learningRate === rate)).map(({ rank, groups }) => ({
     method: groups[0].method,
@@ -152,6 +152,8 @@ export function edgeNote(settings: readonly (Setting | undefined)[]): string {
 }
 
 interface SettingGroups {
+  /** `settingKey` of the runs. */
+  readonly key: string;
   readonly rank: number | undefined;
   /** By ascending rate. */
   readonly groups: readonly RunGroup[];
@@ -159,20 +161,20 @@ interface SettingGroups {
 }
 
 function settingGroups(rows: readonly RunRow[]): SettingGroups[] {
-  const byRank = Map.groupBy(rows, rankOf);
-  return [...byRank].flatMap(([rank, rows]) =>
-    [...Map.groupBy(groupRuns(distinctRuns(rows)), ({ method }) => method).values()].map((groups) => ({
-      rank,
-      groups,
+  const byRank = [...Map.groupBy(distinctRuns(rows), rankOf)];
+  return byRank.flatMap(([rank, rows]) =>
+    [...Map.groupBy(groupRuns(rows), ({ rows: [{ config }] }) => settingKey(config))].map((
+      [key, groups],
+    ) => ({
+      ...{ key, rank, groups },
       rows: groups.flatMap((group) => group.rows),
     }))
   );
 }
 
-/** The rows without those of a method, rank, rate, base, permutation and seed that an earlier one has, as of another file. */
+/** The rows without those of a setting, rate, base, permutation and seed that an earlier one has, as of another file. */
 export function distinctRuns(rows: readonly RunRow[]): RunRow[] {
-  const key = (row: RunRow) =>
-    [methodKey(row.config), rankOf(row), row.config.learningRate, replicate(row)].join("\n");
+  const key = (row: RunRow) => [settingKey(row.config), row.config.learningRate, replicate(row)].join("\n");
   return [...Map.groupBy(rows, key).values()].map(([first]) => first);
 }
 

@@ -129,6 +129,9 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   checkpointEvery: true,
 };
 
+/** Names of all settings of a run. */
+export const settingNames: readonly (keyof RunConfig)[] = Object.keys(SETTINGS) as (keyof RunConfig)[];
+
 /**
  * Checks what can be checked without a model: that every setting is known, that paths are there, and the numbers that
  * shape batches and evaluations. The optimiser and `attach` check their own.
@@ -140,7 +143,7 @@ export function checkRunConfig(config: RunConfig): void {
   const unknown = Object.keys(config).find((name) => !Object.hasOwn(SETTINGS, name));
   if (unknown !== undefined) {
     throw new RangeError(
-      `Cannot train with "${unknown}": unknown setting, expected some of ${Object.keys(SETTINGS).join(", ")}`,
+      `Cannot train with "${unknown}": unknown setting, expected some of ${settingNames.join(", ")}`,
     );
   }
   for (const name of ["model", "data"] as const) {
@@ -183,7 +186,7 @@ export function startBatchesOf({ method = "olora", init, startBatches }: RunConf
 
 /** What determines a run's numbers, as text: its settings in one order, without what changes none of them. */
 export function runIdentity(config: RunConfig): string {
-  const names = (Object.keys(SETTINGS) as (keyof RunConfig)[]).filter((name) =>
+  const names = settingNames.filter((name) =>
     name !== "out" && name !== "checkpointEvery" && name !== "recompute"
   );
   return JSON.stringify(Object.fromEntries(names.map((name) => [name, config[name]])));

@@ -1,11 +1,15 @@
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
 import { contrastPairs, judgeContrast, pairRuns } from "../../lib/display/contrast.ts";
+import { methodOptionNames } from "../../lib/adapters/options.ts";
+import { groupRuns, methodKey, methodName } from "../../lib/display/rows.ts";
 import {
   bestSettings,
   contrastSettings,
+  distinctRuns,
   settingsAtRate,
   settingVerdict,
 } from "../../lib/display/settings.ts";
+import { settingNames } from "../../lib/train/run_config.ts";
 import { differenceText } from "../../lib/display/verdicts.ts";
 import { makeRow, makeRows, makeSearch } from "./run_row.ts";
 
@@ -154,4 +158,55 @@ Deno.test("settingVerdict() is inconclusive, and says why, where something is mi
   const apart = verdict([...olora, ...makeSearch({ method: "lora", test: 1, best: 1e-3, seed: 9 })]);
   assertEquals(apart.outcome, "inconclusive");
   assert(apart.sentence.includes("a base and seed that both have"));
+});
+
+Deno.test("distinctRuns() and groupRuns() tell runs apart by every setting that a run has", () => {
+  const repeated = ["seed", "model", "permutation"];
+  const changesNothing = ["out", "checkpointEvery", "recompute", "evaluation"];
+  const one = makeRow({ method: "olora", test: 1 });
+  const counts = settingNames.map((name) => {
+    const rows = [one, { ...one, config: { ...one.config, [name]: "other" } }];
+    return [name, distinctRuns(rows).length, groupRuns(rows).length];
+  });
+  assertEquals(
+    counts,
+    settingNames.map((name) => {
+      const distinct = changesNothing.includes(name) ? 1 : 2;
+      return [name, distinct, repeated.includes(name) ? 1 : distinct];
+    }),
+  );
+});
+
+Deno.test("methodKey() and methodName() say every option of a method, and what the base is quantised to", () => {
+  const plain = { method: "olora", learningRate: 1, seed: 1 };
+  for (const option of [...methodOptionNames, "quantize"]) {
+    const [one, other] = [1e-7, 4].map((value) => methodKey({ ...plain, [option]: value }));
+    const keys = [methodKey(plain), one, other];
+    assertEquals(new Set(keys).size, 3, option);
+    assertEquals(new Set([one, "olora"].map(methodName)).size, 2, option);
+  }
+  assertEquals(
+    ["mora-type-6", "olora-quantize-nf4", "lora2-innerRank-4", "lora-ga-gamma-1e-7"].map(methodName),
+    [
+      "MoRA, type 6",
+      "OLoRA, base in nf4",
+      "LoRA², inner rank 4",
+      "LoRA-GA, γ 1e-7",
+    ],
+  );
+});
+
+Deno.test("bestSettings() keeps apart what differs in a setting of the method alone", () => {
+  const [one, six] = [1, 6].map((type) =>
+    makeSearch({ method: "mora", test: type, best: 1e-3, config: { type } })
+  );
+  const fresh = [1, 6].flatMap((type) =>
+    makeRow({ method: "mora", test: 2 * type, seed: 9, config: { type } })
+  );
+  const found = bestSettings([...one, ...six], fresh).map(({ method, search, fresh }) => [
+    method,
+    search.map(({ final }) => final.test),
+    fresh.map(({ final }) => final.test),
+  ]);
+  assertEquals(found, [["mora-type-1", [1], [2]], ["mora-type-6", [6], [12]]]);
 });
