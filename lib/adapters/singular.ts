@@ -1,3 +1,4 @@
+import { isCounting } from "../gpu/counting_device.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { balanced } from "../linalg/balanced.ts";
@@ -11,7 +12,8 @@ const decomposed = new WeakMap<Tensor, Svd>();
 
 /**
  * W = U diag(s) Vᵀ of each target, by Jacobi's method in float64 on the host: a quarter of a second for 128 × 128,
- * minutes for 1024 × 1024. Kept for as long as the weight is.
+ * minutes for 1024 × 1024. Kept for as long as the weight is. On a device that only counts nothing is decomposed, and no
+ * number of the vectors is there.
  *
  * @throws {RangeError} If a weight holds NaN or infinity.
  */
@@ -25,6 +27,8 @@ export async function decompose(gpu: Gpu, targets: readonly Target[]): Promise<S
 /** W = U diag(s) Vᵀ of one finite weight, kept likewise. */
 export async function weightSvd(gpu: Gpu, w: Tensor): Promise<Svd> {
   const [m, n] = w.shape;
+  const [u, v] = [new Float64Array(0), new Float64Array(0)];
+  if (isCounting(gpu)) return { u, s: new Float64Array(Math.min(m, n)), v };
   let found = decomposed.get(w);
   if (!found) decomposed.set(w, found = svd(await gpu.read(w), { m, n }));
   return found;

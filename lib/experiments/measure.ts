@@ -14,7 +14,7 @@ import {
   meanLoss,
   multipleChoice,
 } from "../train/evaluate.ts";
-import { evaluationBatches, startData, trainRun } from "../train/run.ts";
+import { attachOptions, evaluationBatches, startData, trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import type { RunEvent } from "../train/run_event.ts";
 import { DivergedError } from "../train/train.ts";
@@ -152,7 +152,7 @@ export class Laboratory {
   readonly #model: Model;
   readonly #measures: Measures;
   #loaded: Loaded | undefined;
-  /** Methods whose start has been made once, so that its kernels are compiled. */
+  /** What `attach` was asked for once, so that the start's kernels are compiled. */
   readonly #warm = new Set<string>();
 
   /** A laboratory for runs on `model`, measured on these files. */
@@ -241,16 +241,12 @@ export class Laboratory {
     };
   }
 
-  /** Attaches what `config` asks for and takes it off again, once for each method and rank. */
+  /** Attaches what `config` asks for and takes it off again, once for all seeds. */
   async #warmUp(config: RunConfig): Promise<void> {
-    const { method, rank, targets, init, quantize } = config;
-    const key = JSON.stringify([method, rank, targets]);
-    if (init !== undefined || quantize !== undefined || this.#warm.has(key)) return;
-    const options = {
-      ...(method !== undefined && { method }),
-      ...(rank !== undefined && { rank }),
-      ...(targets !== undefined && { targets }),
-    };
+    if (config.init !== undefined || config.quantize !== undefined) return;
+    const options = await attachOptions(config);
+    const key = JSON.stringify({ ...options, seed: undefined });
+    if (this.#warm.has(key)) return;
     using _adapter = await attach(this.#model, { ...options, ...await startData(config, this.#model) });
     await this.#gpu.settled();
     this.#warm.add(key);

@@ -1,5 +1,12 @@
 import { Gpu } from "./gpu.ts";
 
+const counting = new WeakSet<Gpu>();
+
+/** Whether `gpu` is a {@linkcode countingDevice}: what the host would make long of its zeros can then be left out. */
+export function isCounting(gpu: Gpu): boolean {
+  return counting.has(gpu);
+}
+
 /**
  * A device that computes nothing: what runs on it takes tensors from a pool that only counts them, so that the very code
  * that loads and trains says how much memory it will take before anything is allocated. All that is read back is zero.
@@ -42,5 +49,7 @@ export function countingDevice(): Gpu {
     popErrorScope: () => Promise.resolve(null),
   };
   const info = { name: "counting device", isSoftware: false, subgroupSize: 0, enableSubgroups: false };
-  return new Gpu(device as unknown as GPUDevice, info, new Set());
+  const gpu = new Gpu(device as unknown as GPUDevice, info, new Set());
+  counting.add(gpu);
+  return gpu;
 }

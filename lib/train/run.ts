@@ -186,8 +186,8 @@ export async function reserveRun(
   return await reserveMemory(gpu, folder, training, config.model);
 }
 
-/** What `attach` is asked for; settings that are not given are those of the starting factors. */
-async function attachOptions(config: RunConfig): Promise<AttachOptions> {
+/** What a run asks `attach` for; settings that are not given are those of the starting factors. */
+export async function attachOptions(config: RunConfig): Promise<AttachOptions> {
   const { method, dropout, seed, init } = config;
   let { rank, alpha, targets } = config;
   const start = init === undefined ? undefined : await readPeftAdapter(init);

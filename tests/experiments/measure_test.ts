@@ -1,4 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
+import type { AdapterConfig } from "../../lib/adapters/adapter.ts";
+import { addMethod } from "../../lib/adapters/methods.ts";
+import { pissa } from "../../lib/adapters/pissa.ts";
 import { Laboratory } from "../../lib/experiments/measure.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { testDevice } from "../helpers/device.ts";
@@ -86,4 +89,23 @@ Deno.test("Laboratory.measure() of a run on a quantised base measures that base 
   assert(packed.final.validation !== plain.final.validation);
   assertEquals([packed.final.divergence, packed.spectrum], [undefined, undefined]);
   assert(plain.final.divergence! > 0 && plain.spectrum);
+});
+
+Deno.test("Laboratory.prepare() makes the start that the run will make, once for all seeds", async () => {
+  const gpu = await testDevice();
+  using model = await loadModel(FOLDER, { gpu });
+  const made: AdapterConfig[] = [];
+  addMethod({
+    ...pissa,
+    name: "recorded",
+    start(gpu, targets, config) {
+      made.push(config);
+      return pissa.start(gpu, targets, config);
+    },
+  });
+  const laboratory = new Laboratory(model, { validation: DATA });
+  const config = { model: FOLDER, data: DATA, method: "recorded", rank: 2, alpha: 1, iterations: 1 };
+  for (const seed of [1, 2]) await laboratory.prepare({ ...config, seed });
+  await laboratory.prepare({ ...config, seed: 1, iterations: 2 });
+  assertEquals(made.map(({ alpha, iterations }) => [alpha, iterations]), [[1, 1], [1, 2]]);
 });

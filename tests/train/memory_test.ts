@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
+import { decompose } from "../../lib/adapters/singular.ts";
 import { GpuError } from "../../lib/core/errors.ts";
 import { countingDevice } from "../../lib/gpu/counting_device.ts";
 import { loadModel } from "../../lib/nn/model.ts";
@@ -14,6 +15,8 @@ const SHARE = 0.02;
 const CASES = [
   ["llama_tied", { method: "olora", rank: 8 }],
   ["llama_untied", { method: "lora", rank: 4, targets: "all-linear", dropout: 0.1 }],
+  ["llama_untied", { method: "pissa", rank: 4, targets: "all-linear" }],
+  ["llama_untied", { method: "mica", rank: 4, targets: "all-linear" }],
   ["llama_untied", { method: "dora", rank: 4, targets: "all-linear" }],
   ["llama_untied", { method: "mora", rank: 4, targets: "all-linear" }],
   ["llama_untied", { method: "remora", rank: 4, targets: "all-linear" }],
@@ -80,6 +83,14 @@ Deno.test("attach() on a counting device needs no numbers", async () => {
   using model = await loadModel("tiny", { gpu });
   using adapter = await attach(model, { method: "olora", rank: 8, targets: "all-linear" });
   assertEquals(adapter.trainable, 77_824);
+});
+
+Deno.test("decompose() on a counting device decomposes nothing", async () => {
+  using gpu = countingDevice();
+  using model = await loadModel("tiny", { gpu });
+  const w = model.weights.get("model.layers.0.self_attn.q_proj.weight")!;
+  const [{ u, v }] = await decompose(gpu, [{ module: "q_proj", w, out: w.shape[0], in: w.shape[1] }]);
+  assertEquals([u.length, v.length], [0, 0]);
 });
 
 /** A device whose memory is full. */
