@@ -61,9 +61,13 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   if (quantize === undefined) return (await planTraining(config, stored, plain)).plan;
   const linear = linearModules(config);
   const packed = (name: string) => linear.has(name.replace(/\.weight$/, "")) ? quantize : stored(name);
-  const { method = "olora", rank, alpha, targets, dropout, batchSize, seqLen, recompute, evaluated } = plain;
+  const { method = "olora", rank, alpha, targets, rankPattern, alphaPattern, dropout } = plain;
+  const { batchSize, seqLen, recompute, evaluated } = plain;
   const isResidual = plain.init === undefined && startsInBase(method);
-  const own = { rank, alpha, targets, dropout, batchSize, seqLen, recompute, evaluated };
+  const own = {
+    ...{ rank, alpha, targets, rankPattern, alphaPattern, dropout },
+    ...{ batchSize, seqLen, recompute, evaluated },
+  };
   const { plan: trained, attaching } = await planTraining(
     config,
     packed,

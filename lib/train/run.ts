@@ -1,5 +1,6 @@
-import type { Adapter } from "../adapters/adapter.ts";
+import type { Adapter, AdapterConfig } from "../adapters/adapter.ts";
 import { attach, type AttachOptions } from "../adapters/attach.ts";
+import { findMethod } from "../adapters/methods.ts";
 import { methodOptionNames } from "../adapters/options.ts";
 import { saveAdapter } from "../adapters/save.ts";
 import { saveModel } from "../adapters/save_model.ts";
@@ -13,7 +14,7 @@ import { readJsonIfAny } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { readPeftAdapter } from "../io/peft.ts";
-import { moduleScale } from "../io/peft_format.ts";
+import { moduleRank, moduleScale, type PeftAdapter } from "../io/peft_format.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { settleVariants } from "../ops/variants.ts";
 import { readCheckpoint, restoreCheckpoint, saveCheckpoint, storedStart } from "./checkpoint.ts";
@@ -188,27 +189,40 @@ export async function reserveRun(
 
 /** What a run asks `attach` for; settings that are not given are those of the starting factors. */
 export async function attachOptions(config: RunConfig): Promise<AttachOptions> {
-  const { method, dropout, seed, init } = config;
-  let { rank, alpha, targets } = config;
+  const { method, rank, alpha, targets, rankPattern, alphaPattern, dropout, seed, init } = config;
   const start = init === undefined ? undefined : await readPeftAdapter(init);
-  if (start) {
-    alpha ??= rank === undefined ? moduleScale(start.config, "") * start.config.rank : rank;
-    rank ??= start.config.rank;
-    targets ??= [...start.factors.keys()];
-  }
-  const own = methodOptionNames.map((name) => [name, config[name]]);
   const given = {
-    method,
-    rank,
-    alpha,
-    targets,
-    dropout,
-    seed,
+    ...(start && startSettings(start, config)),
+    ...defined({ method, rank, alpha, targets, rankPattern, alphaPattern, dropout, seed }),
     init: start?.factors,
     weights: start?.weights,
-    ...Object.fromEntries(own),
+    ...Object.fromEntries(methodOptionNames.map((name) => [name, config[name]])),
   };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return defined(given);
+}
+
+function defined<Settings extends object>(settings: Settings): Partial<Settings> {
+  const set = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(set) as Partial<Settings>;
+}
+
+/** Layers and ranks of starting factors; and α, such that each layer keeps its scale, where `config` gives no rank or α. */
+function startSettings(
+  { config: found, factors }: PeftAdapter,
+  { method = "olora", rank, alpha }: RunConfig,
+): Partial<AdapterConfig> {
+  const targets = [...factors.keys()];
+  const layout = { targets, rank: found.rank, rankPattern: found.rankPattern };
+  if (alpha !== undefined || rank !== undefined) return { ...layout, alpha: rank ?? alpha };
+  const { scale } = findMethod(method);
+  const alphaOf = (module: string, config = found) => {
+    const rank = moduleRank(config, module);
+    return moduleScale(config, module) / (scale?.({ alpha: 1, rank }) ?? 1 / rank);
+  };
+  const usual = alphaOf("", { ...found, rankPattern: {}, alphaPattern: {} });
+  const others = targets.map((module) => [module.replaceAll(".", "\\."), alphaOf(module)] as const)
+    .filter(([, other]) => other !== usual);
+  return { ...layout, alpha: usual, alphaPattern: Object.fromEntries(others) };
 }
 
 /** The rows of the file at `path`, cut as `config` says. */

@@ -31,6 +31,13 @@ export interface RunConfig extends MethodOptions {
   readonly rank?: number;
   /** α, the scale is α / rank. Default that of `init`, else the rank. */
   readonly alpha?: number;
+  /** Other ranks, by a regular expression for the end of a module's path, as PEFT's `rank_pattern`. Default those of `init`. */
+  readonly rankPattern?: Readonly<Record<string, number>>;
+  /**
+   * Other values of α, likewise. Default, where neither `rank` nor `alpha` is given, such that each layer of `init` keeps its
+   * scale.
+   */
+  readonly alphaPattern?: Readonly<Record<string, number>>;
   /** Layers to adapt. Default those of `init`, else the family's (q_proj and v_proj; c_attn of GPT-2); for "full" all weights. */
   readonly targets?: string | readonly string[];
   /** Dropout of the branch's input. Default 0. */
@@ -87,6 +94,8 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   method: true,
   rank: true,
   alpha: true,
+  rankPattern: true,
+  alphaPattern: true,
   targets: true,
   freeze: true,
   basis: true,
@@ -173,8 +182,10 @@ export function checkRunConfig(config: RunConfig): void {
       }`,
     );
   }
-  if (config.method === "full" && config.init !== undefined) {
-    throw new RangeError(`Cannot train with init ${config.init}: expected none, as "full" has no factors`);
+  const { method = "olora", init } = config;
+  if (init === undefined || method === "loftq") return;
+  if (method === "full" || findMethod(method).layer) {
+    throw new RangeError(`Cannot train with init ${init}: expected none, as "${method}" has no A and B`);
   }
 }
 

@@ -164,6 +164,44 @@ Deno.test("trainRun() goes on from all that a PEFT folder trains: factors, and w
   await Deno.remove(init, { recursive: true });
 });
 
+const PATTERNS = { rankPattern: { q_proj: 3 }, alphaPattern: { "layers.1.*v_proj": 7 } };
+
+for (
+  const [from, method] of [["lora", "lora"], ["rslora", "rslora"], ["rslora", "lora"], ["lora", "rslora"]]
+) {
+  Deno.test(`trainRun() of ${method} starts from ${from}'s factors with the ranks and scales that they have`, async () => {
+    const gpu = await testDevice();
+    const init = await Deno.makeTempDir();
+    const places = ({ branches }: Adapter) =>
+      [...branches].map(([module, { a, scale }]) => [module, a.value.shape, Math.fround(scale)]);
+    let expected: unknown;
+    {
+      using model = await loadModel(MODEL, { gpu });
+      using adapter = await attach(model, { method: from, rank: 2, alpha: 5, ...PATTERNS });
+      await saveAdapter(adapter, init);
+      expected = places(adapter);
+    }
+    let found: unknown;
+    const onAttached = (adapter: Adapter) => void (found = places(adapter));
+    const config = { model: MODEL, data: DATA, method, init, steps: 1 };
+    await Array.fromAsync(trainRun(config, { gpu, stopped: () => false, onAttached }));
+    assertEquals(found, expected);
+    await Deno.remove(init, { recursive: true });
+  });
+}
+
+for (const quantize of [undefined, "q8_0"] as const) {
+  Deno.test(`trainRun() gives layers the ranks and scales of the patterns${quantize ? " on a quantised base" : ""}`, async () => {
+    const config = { model: MODEL, data: DATA, rank: 2, alpha: 5, ...PATTERNS, steps: 1 };
+    let found: unknown;
+    const onAttached = ({ branches }: Adapter) =>
+      void (found = branches.values().map(({ a, scale }) => [a.value.shape[0], scale]).toArray());
+    const control = { gpu: await testDevice(), stopped: () => false, onAttached };
+    await Array.fromAsync(trainRun({ ...config, ...(quantize && { quantize }) }, control));
+    assertEquals(found, [[3, 5 / 3], [2, 5 / 2], [3, 5 / 3], [2, 7 / 2]]);
+  });
+}
+
 for (const method of ["lora-ga", "eva"]) {
   Deno.test(`storedStart() has ${method}'s layers, ranks and factors, so that nothing is looked at again`, async () => {
     const out = await Deno.makeTempDir();
@@ -202,6 +240,7 @@ Deno.test("trainRun() refuses batches of a start that looks at none, and setting
     [{ startBatches: 4 }, "startBatches 4: expected none, as the start of olora looks at no data"],
     [{ method: "eva", startBatches: 0 }, "startBatches 0: expected a whole number >= 1"],
     [{ method: "eva", init: "folder", startBatches: 1 }, "startBatches 1: expected none, as init is given"],
+    [{ method: "mora", init: "folder" }, 'init folder: expected none, as "mora" has no A and B'],
   ];
   for (const [settings, message] of refusals) {
     await assertRejects(() => collect({ ...config, ...settings }, 1), RangeError, message);
