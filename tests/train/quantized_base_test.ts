@@ -128,6 +128,15 @@ for (const method of ["olora", "lora"]) {
   });
 }
 
+Deno.test("planMemory() of a quantised base counts the ranks that patterns give", async () => {
+  const training = { method: "olora", rank: 2, batchSize: 4, seqLen: 32, quantize: "nf4" } as const;
+  const [plain, wider] = [
+    await planMemory(FOLDER, training),
+    await planMemory(FOLDER, { ...training, rankPattern: { v_proj: 8 } }),
+  ];
+  assert(wider.adapter > plain.adapter);
+});
+
 Deno.test("planMemory() counts a model that stays beside its quantised copy", async () => {
   const training = { method: "lora", rank: 4, batchSize: 4, seqLen: 32, quantize: "nf4" } as const;
   const [alone, beside, plain] = await Promise.all([

@@ -190,17 +190,14 @@ for (
   });
 }
 
-for (const quantize of [undefined, "q8_0"] as const) {
-  Deno.test(`trainRun() gives layers the ranks and scales of the patterns${quantize ? " on a quantised base" : ""}`, async () => {
-    const config = { model: MODEL, data: DATA, rank: 2, alpha: 5, ...PATTERNS, steps: 1 };
-    let found: unknown;
-    const onAttached = ({ branches }: Adapter) =>
-      void (found = branches.values().map(({ a, scale }) => [a.value.shape[0], scale]).toArray());
-    const control = { gpu: await testDevice(), stopped: () => false, onAttached };
-    await Array.fromAsync(trainRun({ ...config, ...(quantize && { quantize }) }, control));
-    assertEquals(found, [[3, 5 / 3], [2, 5 / 2], [3, 5 / 3], [2, 7 / 2]]);
-  });
-}
+Deno.test("trainRun() gives layers the ranks and scales of the patterns", async () => {
+  const config = { model: MODEL, data: DATA, rank: 2, alpha: 5, ...PATTERNS, steps: 1 };
+  let found: unknown;
+  const onAttached = ({ branches }: Adapter) =>
+    void (found = branches.values().map(({ a, scale }) => [a.value.shape[0], scale]).toArray());
+  await Array.fromAsync(trainRun(config, { gpu: await testDevice(), stopped: () => false, onAttached }));
+  assertEquals(found, [[3, 5 / 3], [2, 5 / 2], [3, 5 / 3], [2, 7 / 2]]);
+});
 
 for (const method of ["lora-ga", "eva"]) {
   Deno.test(`storedStart() has ${method}'s layers, ranks and factors, so that nothing is looked at again`, async () => {
