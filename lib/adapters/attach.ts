@@ -16,7 +16,7 @@ import { Adapter, type AdapterBranch, type AdapterConfig } from "./adapter.ts";
 import type { Factors, Method, StartContext, Target } from "./method.ts";
 import { findMethod, trainsMagnitude } from "./methods.ts";
 import { resolveOptions } from "./options.ts";
-import { selectTargets } from "./targets.ts";
+import { checkPatterns, selectTargets } from "./targets.ts";
 import { wholeWeights } from "./whole_weights.ts";
 
 /** Options of `attach`. */
@@ -35,7 +35,7 @@ export interface AttachOptions extends Partial<AdapterConfig> {
  * Defaults: method "olora", rank 8, alpha = rank (so s = 1), targets q_proj and v_proj (of GPT-2 c_attn, which is q, k
  * and v in one), no dropout, seed 0. For "full", rank and alpha mean nothing; all weights are trained, or those of the `targets` if given.
  *
- * @throws {RangeError} If the method or a target is unknown, the rank does not fit, or an option makes no sense; or a
+ * @throws {RangeError} If the method, a target or what a pattern is for is unknown, the rank does not fit, or an option makes no sense; or a
  * weight holds NaN or infinity; all before the adapter is allocated.
  */
 export async function attach(model: Model, options: AttachOptions = {}): Promise<Adapter> {
@@ -52,6 +52,8 @@ export async function attach(model: Model, options: AttachOptions = {}): Promise
     ...target,
     w: model.weights.get(`${target.module}.weight`)!,
   }));
+  // Of factors that are given, as from a file of PEFT's, a pattern may be for layers of other models.
+  if (!options.init) checkPatterns(model.config, asked);
   const wanted = all.map(({ module }) => settingsOf(asked, module));
   const context = contextOf(model, method, options);
   // Factors that are given may be of any rank: a plain LoRA made of an olora has twice its.
@@ -198,15 +200,21 @@ async function starts(
   const factors: Factors[] = [];
   for (const group of groups.values()) {
     const config = settings[group[0]];
-    const made = await findMethod(config.method).start(gpu, group.map((i) => targets[i]), config, context);
-    group.forEach((i, at) => factors[i] = made[at]);
+    try {
+      const own = group.map((i) => targets[i]);
+      const made = await findMethod(config.method).start(gpu, own, config, context);
+      group.forEach((i, at) => factors[i] = made[at]);
+    } catch (error) {
+      factors.forEach((made) => Object.values(made).forEach((tensor) => tensor.dispose()));
+      throw error;
+    }
   }
   return factors;
 }
 
 /**
- * The arena: A and B (and m or c) of each layer in turn, or all A before all B where the two are trained at different rates;
- * then whole weights.
+ * The arena: A and B (and m or c) of each layer in turn, or all A before all B (and c) where the two are trained at different
+ * rates; then whole weights.
  */
 function roomFor(
   gpu: Gpu,
@@ -218,19 +226,16 @@ function roomFor(
   const method = findMethod(config.method);
   const ratio = method.ratio?.(config) ?? 1;
   const frozen = config.freeze ?? method.frozen;
-  const a = targets.map(({ module }, i) => [`${module}.a`, factors[i].a.shape] as const);
-  const b = targets.map(({ module }, i) => [`${module}.b`, factors[i].b.shape] as const);
-  const more = [...whole].map(([name, { shape }]) => [name, shape] as const);
-  if (ratio !== 1) {
-    return new Parameters(gpu, new Map([...a, ...b, ...more]), (name) => name.endsWith(".b") ? ratio : 1);
-  }
-  const shapes = targets.flatMap(({ module, out }, i) => [
-    ...(frozen === "A" ? [] : [a[i]]),
-    ...(frozen === "B" ? [] : [b[i]]),
+  const own = targets.flatMap(({ module, out }, i) => [
+    ...(frozen === "A" ? [] : [[`${module}.a`, factors[i].a.shape] as const]),
+    ...(frozen === "B" ? [] : [[`${module}.b`, factors[i].b.shape] as const]),
     ...(trainsMagnitude(config) ? [[`${module}.magnitude`, [out]] as const] : []),
     ...(factors[i].bias ? [[`${module}.c`, [out]] as const] : []),
   ]);
-  return new Parameters(gpu, new Map([...shapes, ...more]));
+  const rate = (name: string) => /\.[bc]$/.test(name) ? ratio : 1;
+  if (ratio !== 1) own.sort(([a], [b]) => Number(rate(a) === ratio) - Number(rate(b) === ratio));
+  const more = [...whole].map(([name, { shape }]) => [name, shape] as const);
+  return new Parameters(gpu, new Map([...own, ...more]), rate);
 }
 
 async function attachFull(model: Model, config: AdapterConfig, chosen: boolean): Promise<Adapter> {

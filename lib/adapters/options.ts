@@ -141,6 +141,12 @@ export function resolveOptions(options: Partial<AdapterConfig>): AdapterConfig {
     dropout = 0,
     seed = 0,
   } = options;
+  if (name === "loftq") {
+    throw new RangeError(
+      'Cannot attach method "loftq" to a base as it is: expected attachQuantized(model, { method: "loftq", dtype }), or ' +
+        "--quantize with --method loftq, as it makes good what quantising loses",
+    );
+  }
   const method = findMethod(name);
   const refuse = (what: string, expected: string): never => {
     throw new RangeError(`Cannot attach adapter with ${what}: expected ${expected}`);
@@ -168,11 +174,23 @@ export function resolveOptions(options: Partial<AdapterConfig>): AdapterConfig {
     const what = `${option} ${JSON.stringify(pattern)}`;
     if (method.name === "full") refuse(what, "none, as full fine-tuning has no branches");
     if (!Object.values(pattern).every(allows)) refuse(what, expected);
+    Object.keys(pattern).forEach((key) => checkExpression(option, key));
     chosen[option] = pattern;
   }
   const config = { method: name, rank: name === "full" ? 0 : rank, alpha, targets, dropout, seed, ...chosen };
   checkTogether(config, refuse);
   return config;
+}
+
+function checkExpression(option: string, source: string): void {
+  try {
+    new RegExp(source);
+  } catch (cause) {
+    throw new RangeError(
+      `Cannot attach adapter with ${option}: found ${JSON.stringify(source)}, expected a regular expression`,
+      { cause },
+    );
+  }
 }
 
 function checkTogether(config: AdapterConfig, refuse: (what: string, expected: string) => never): void {

@@ -162,6 +162,19 @@ Deno.test("attach() refuses what cannot be, before anything is allocated", async
     [{ method: "lora", freeze: "B" }, 'freeze "B"'],
     [{ method: "full", freeze: "A" }, 'freeze "A"'],
     [{ method: "full", dropout: 0.5 }, "dropout 0.5"],
+    [
+      { rankPattern: { k_proj: 2, proj_q: 2 } },
+      'Cannot attach adapter with rankPattern "proj_q": no layer of that name, expected some of q_proj',
+    ],
+    [{ method: "mora", rankPattern: { "layers.9.*": 2 } }, 'rankPattern "layers.9.*": no layer of that name'],
+    [{ alphaPattern: { "layers.9.*": 2 } }, 'alphaPattern "layers.9.*": no layer of that name'],
+    [
+      { alphaPattern: { "(": 2 } },
+      'Cannot attach adapter with alphaPattern: found "(", expected a regular expression',
+    ],
+    [{ method: "loftq" }, "expected attachQuantized("],
+    // What is wrong is found with a second group of layers, when the first has its start.
+    [{ method: "orthogonal", rank: 8, rankPattern: { v_proj: 3 } }, "Cannot start orthogonal with rank 3"],
   ];
   for (const [options, message] of refusals) {
     await assertRejects(() => attach(model, options), RangeError, message);
@@ -188,6 +201,30 @@ Deno.test("attach() names the layer whose weight is not finite, and frees what i
     await assertRejects(() => attach(model, { method, rank: 2 }), RangeError, message);
     assertEquals(gpu.liveBytes, liveBytes);
   }
+  await assertRejects(() => attach(model, { rank: 2, rankPattern: { "layers.1.*": 3 } }), RangeError, name);
+  assertEquals(gpu.liveBytes, liveBytes);
+});
+
+Deno.test("attach() of lora+ trains a bias of B that is given, at B's rate, and frees all that it made", async () => {
+  using model = await load();
+  const { gpu } = model;
+  const { liveBytes } = gpu;
+  const module = "model.layers.0.self_attn.q_proj";
+  const [out, width] = model.weights.get(`${module}.weight`)!.shape;
+  const bias = hostTensor([out], Array.from({ length: out }, (_, i) => i / 8));
+  const factors = {
+    a: hostTensor([1, width], Array(width).fill(0.5)),
+    b: hostTensor([out, 1], Array(out).fill(0)),
+  };
+  const rates = async (method: string) => {
+    const init = new Map([[module, { ...factors, bias }]]);
+    using adapter = await attach(model, { method, rank: 1, targets: [module], init });
+    assertEquals(await gpu.read(adapter.branches.get(module)!.bias!.value), toFloat32(bias));
+    assertEquals(adapter.trainable, width + 2 * out);
+    return adapter.parameters.stretches.map(({ rate }) => rate);
+  };
+  assertEquals([await rates("lora"), await rates("lora+")], [[1], [1, 16]]);
+  assertEquals(gpu.liveBytes, liveBytes);
 });
 
 Deno.test("attach() starts lora the same whichever layers are adapted, and differently for another seed", async () => {
