@@ -41,9 +41,10 @@ export interface AttachOptions extends Partial<AdapterConfig> {
 export async function attach(model: Model, options: AttachOptions = {}): Promise<Adapter> {
   const { targets: usual } = FAMILIES[model.config.family];
   const asked = resolveOptions({ targets: usual, ...options });
-  if (asked.method === "full" && options.weights) {
+  if (asked.method === "full" && (options.weights || options.init)) {
+    const found = options.weights ? "weights" : "given factors";
     throw new RangeError(
-      "Cannot attach weights for full fine-tuning: expected none, as it starts at the base's",
+      `Cannot attach ${found} for full fine-tuning: expected none, as it starts at the base's weights`,
     );
   }
   if (asked.method === "full") return attachFull(model, asked, options.targets !== undefined);
@@ -264,12 +265,14 @@ function named(targets: readonly Target[]): NamedMatrix[] {
 
 function checkRanks(settings: readonly AdapterConfig[], targets: readonly Target[]): void {
   for (const [i, { module, out, in: width }] of targets.entries()) {
-    const { rank } = settings[i];
     const limit = Math.min(out, width);
-    if (rank <= limit) continue;
-    throw new RangeError(
-      `Cannot attach adapter with rank ${rank}: expected rank <= min(out, in) = ${limit} for ${module}`,
-    );
+    for (const name of ["rank", "maxRank"] as const) {
+      const { [name]: rank = 0 } = settings[i];
+      if (rank <= limit) continue;
+      throw new RangeError(
+        `Cannot attach adapter with ${name} ${rank}: expected ${name} <= min(out, in) = ${limit} for ${module}`,
+      );
+    }
   }
 }
 

@@ -48,7 +48,7 @@ export interface MethodOptions {
   readonly maskInterval?: number;
   /** adalora, lora2: weight of the factors' mean distance from orthonormal ones beside the loss in nats. Default 0.1. */
   readonly orthogonality?: number;
-  /** alora: most ranks that a layer can get. Default twice the rank. */
+  /** alora: most ranks that a layer can get, at most min(out, in). Default twice the rank, or min(out, in) where that is less. */
   readonly maxRank?: number;
   /** alora: ranks that go from layers to others at a time. Default one for each layer. */
   readonly moves?: number;
@@ -155,7 +155,10 @@ export function resolveOptions(options: Partial<AdapterConfig>): AdapterConfig {
   if (!Number.isFinite(alpha)) refuse(`alpha ${alpha}`, "a number");
   if (!(dropout >= 0 && dropout < 1)) refuse(`dropout ${dropout}`, "0 <= dropout < 1");
   if (!Number.isSafeInteger(seed) || seed < 0) refuse(`seed ${seed}`, "a whole number >= 0");
-  if (method.name === "full" && dropout) refuse(`dropout ${dropout}`, "0, as full fine-tuning has no branch");
+  if (name === "full" && dropout) refuse(`dropout ${dropout}`, "0, as full fine-tuning has no branches");
+  if (name === "full" && alpha !== rank) {
+    refuse(`alpha ${alpha}`, "none, as full fine-tuning has no branches");
+  }
   const chosen: Record<string, unknown> = {};
   for (const option of methodOptionNames) {
     const value = options[option];
@@ -214,12 +217,15 @@ function checkTogether(config: AdapterConfig, refuse: (what: string, expected: s
 }
 
 function checkLayer(
-  { method, rank, alpha, dropout, freeze, targetRank, maxRank, rankPattern = {} }: AdapterConfig,
+  { method, rank, alpha, dropout, freeze, targetRank, maxRank, rankPattern = {}, alphaPattern = {} }:
+    AdapterConfig,
   { takesDropout, takesAlpha }: LayerForm,
   refuse: (what: string, expected: string) => never,
 ): void {
-  if (alpha !== rank && !takesAlpha) {
-    refuse(`alpha ${alpha}`, `none for method ${method}, which has no scale`);
+  const noScale = `none for method ${method}, which has no scale`;
+  if (alpha !== rank && !takesAlpha) refuse(`alpha ${alpha}`, noScale);
+  if (Object.keys(alphaPattern).length && !takesAlpha) {
+    refuse(`alphaPattern ${JSON.stringify(alphaPattern)}`, noScale);
   }
   if (dropout && !takesDropout) {
     refuse(`dropout ${dropout}`, `0, as ${method} has no part that is added`);
@@ -232,5 +238,5 @@ function checkLayer(
   if (targetRank !== undefined && targetRank > least) {
     refuse(`targetRank ${targetRank}`, `at most the rank, ${least}, from which it is cut`);
   }
-  if (freeze && rank > 1) refuse(`freeze "${freeze}" and rank ${rank}`, "rank 1, where it is IA³");
+  if (freeze && most > 1) refuse(`freeze "${freeze}" and rank ${most}`, "rank 1, where it is IA³");
 }

@@ -59,6 +59,11 @@ export function startsInBase(method: string): boolean {
  */
 export async function attachQuantized(model: Model, options: QuantizedOptions): Promise<QuantizedAdapter> {
   const { dtype, method = "olora", iterations, name, ...settings } = options;
+  if (method === "full") {
+    throw new RangeError(
+      `Cannot attach method full on a base in ${dtype}: expected a method with an adapter, as it trains the weights themselves`,
+    );
+  }
   const isLoftq = method === "loftq";
   const rounds = iterations ?? 1;
   if (isLoftq && !(Number.isSafeInteger(rounds) && rounds >= 1)) {

@@ -209,6 +209,7 @@ Deno.test("attach() and Trainer refuse allocations that make no sense", async ()
   const refused: [AttachOptions, string][] = [
     [{ rank: 4, maxRank: 3 }, "maxRank 3: expected at least the rank, 4, that a layer starts with"],
     [{ rank: 2, maxRank: 3, rankPattern: { q_proj: 4 } }, "at least the rank, 4"],
+    [{ maxRank: 999 }, "Cannot attach adapter with maxRank 999: expected maxRank <= min(out, in) ="],
     [{ maxRank: 0 }, "maxRank 0: expected a whole number >= 1"],
     [{ moves: 0 }, "moves 0: expected a whole number >= 1"],
   ];

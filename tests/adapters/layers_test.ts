@@ -206,6 +206,10 @@ Deno.test("attach() and others refuse of layers without two factors what means n
     ],
     [{ method: "remora", rank: 4, alpha: 8 }, "alpha 8: expected none for method remora"],
     [{ method: "flora", rank: 2, freeze: "A" }, 'freeze "A" and rank 2: expected rank 1, where it is IA³'],
+    [
+      { method: "flora", rank: 1, rankPattern: { v_proj: 3 }, freeze: "B" },
+      'freeze "B" and rank 3: expected rank 1',
+    ],
     [{ method: "mora", init: new Map() }, "Cannot attach mora with given factors: expected none"],
   ];
   for (const [options, message] of refused) {

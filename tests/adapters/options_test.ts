@@ -1,6 +1,12 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { Adapter } from "../../lib/adapters/adapter.ts";
+import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import { METHODS } from "../../lib/adapters/methods.ts";
 import { methodOptionNames, type MethodOptions, resolveOptions } from "../../lib/adapters/options.ts";
+import { attachQuantized } from "../../lib/adapters/quantized.ts";
+import { hostTensor } from "../../lib/core/host_tensor.ts";
+import { loadModel } from "../../lib/nn/model.ts";
+import { testDevice } from "../helpers/device.ts";
 
 const VALUES: Required<MethodOptions> = {
   freeze: "A",
@@ -45,6 +51,125 @@ for (const { name, takes } of METHODS) {
       });
     }
   }
+}
+
+const MODULE = "model.layers.0.self_attn.q_proj";
+const NORM = "model.norm.weight";
+const RANK = 2;
+
+/** What all methods are asked for, what says that they did it, and which of them refuse it in which words. */
+const COMMON: Record<string, {
+  options: AttachOptions & { dtype?: "q8_0" };
+  did?: (adapter: Adapter) => unknown;
+  refused: Record<string, string>;
+}> = {
+  alpha: {
+    options: { alpha: 6 },
+    did: ({ scale }) => scale > 1,
+    refused: {
+      full: "alpha 6: expected none, as full fine-tuning has no branches",
+      ...only("mora remora flora", "alpha 6: expected none for method"),
+    },
+  },
+  dropout: {
+    options: { dropout: 0.1 },
+    did: ({ config }) => config.dropout === 0.1,
+    refused: {
+      full: "dropout 0.1: expected 0, as full fine-tuning has no branches",
+      flora: "dropout 0.1: expected 0, as flora has no part that is added",
+    },
+  },
+  rankPattern: {
+    options: { rankPattern: { q_proj: 2 * RANK } },
+    did: ({ branches }) => !branches.size || branches.get(MODULE)!.a.value.shape[0] === 2 * RANK,
+    refused: { full: 'rankPattern {"q_proj":4}: expected none, as full fine-tuning has no branches' },
+  },
+  alphaPattern: {
+    options: { alphaPattern: { q_proj: 6 } },
+    did: ({ branches }) => !branches.size || branches.get(MODULE)!.scale > 1,
+    refused: {
+      full: 'alphaPattern {"q_proj":6}: expected none, as full fine-tuning has no branches',
+      ...only("mora remora flora", 'alphaPattern {"q_proj":6}: expected none for method'),
+    },
+  },
+  init: {
+    options: {
+      init: new Map([[MODULE, { a: filled([RANK, 128], 0.5), b: filled([128, RANK], 0.25) }]]),
+      rank: RANK,
+    },
+    did: async ({ branches, model: { gpu } }) => {
+      const { a, b } = branches.get(MODULE)!;
+      return [await gpu.read(a.value), await gpu.read(b.value)].every(([first], i) =>
+        first === [0.5, 0.25][i]
+      );
+    },
+    refused: {
+      full: "Cannot attach given factors for full fine-tuning: expected none",
+      ...only(
+        "mora remora flora adalora lora2 alora",
+        "with given factors: expected none, as it has no A and B",
+      ),
+    },
+  },
+  weights: {
+    options: { weights: new Map([[NORM, filled([128], 3)]]) },
+    did: async ({ parameters, model: { gpu } }) =>
+      (await gpu.read(parameters.get(NORM)!.value)).every((value) => value === 3),
+    refused: {
+      full: "Cannot attach weights for full fine-tuning: expected none",
+      ...only(
+        "mora remora flora adalora lora2 alora",
+        "with given factors: expected none, as it has no A and B",
+      ),
+    },
+  },
+  quantize: {
+    options: { dtype: "q8_0" },
+    did: ({ model }) => model.weights.get(`${MODULE}.weight`)!.dtype === "q8_0",
+    refused: { full: "Cannot attach method full on a base in q8_0: expected a method with an adapter" },
+  },
+};
+
+function only(methods: string, words: string): Record<string, string> {
+  return Object.fromEntries(methods.split(" ").map((method) => [method, words]));
+}
+
+function filled(shape: number[], value: number) {
+  return hostTensor(shape, new Float32Array(shape.reduce((size, n) => size * n)).fill(value));
+}
+
+/** A batch for the starts that look at one. */
+const BATCH = {
+  ids: Uint32Array.of(1, 2, 3, 4),
+  targets: Int32Array.of(2, 3, 4, 5),
+  shape: [1, 4] as [number, number],
+};
+
+for (const [name, { options, did, refused }] of Object.entries(COMMON)) {
+  Deno.test(`attach() of every method does what ${name} asks, or refuses it`, async () => {
+    const gpu = await testDevice();
+    using model = await loadModel("tiny", { gpu });
+    for (const { name: method, batches } of METHODS) {
+      const { dtype, ...plain } = options;
+      const asked = {
+        ...{ method, rank: RANK, targets: [MODULE] },
+        ...plain,
+        ...(batches && !plain.init && { batches: [BATCH] }),
+      };
+      const made = async () =>
+        dtype
+          ? await attachQuantized(model, { ...asked, dtype })
+          : { model: undefined, adapter: await attach(model, asked) };
+      if (refused[method]) {
+        await assertRejects(made, RangeError, refused[method]);
+        continue;
+      }
+      const { model: quantized, adapter } = await made();
+      assert(adapter.trainable > 0 && (!did || await did(adapter)), method);
+      adapter[Symbol.dispose]();
+      quantized?.[Symbol.dispose]();
+    }
+  });
 }
 
 Deno.test("resolveOptions() refuses values that an option does not have", () => {
