@@ -1,4 +1,7 @@
-import type { Adapter } from "../adapters/adapter.ts";
+import { Adapter, type AdapterBranch } from "../adapters/adapter.ts";
+import { combine } from "../adapters/combine.ts";
+import { constant } from "../autograd/tape.ts";
+import type { Tensor } from "../gpu/tensor.ts";
 import type { Batch } from "../datasets/batches.ts";
 import { balanced } from "../linalg/balanced.ts";
 import { svdOfProduct } from "../linalg/svd_product.ts";
@@ -13,14 +16,14 @@ export interface FederatedClient {
 }
 
 /** Options of `federated`. */
-export interface FederatedOptions extends Omit<TrainOptions, "steps"> {
+export interface FederatedOptions extends Omit<TrainOptions, "steps" | "dropoutFrom"> {
   /** Rounds: each client trains from the same start, then all are averaged. */
   readonly rounds: number;
   /** Updates that each client makes in a round. */
   readonly steps: number;
   /**
    * What becomes of the clients' factors: "factors" averages A and B each by itself (FedAvg), "products" takes the r
-   * largest singular triplets of the average of B A. Default "factors".
+   * largest singular triplets of the average of B A, the best that the adapter's rank can hold of it. Default "factors".
    */
   readonly average?: "factors" | "products";
 }
@@ -36,6 +39,11 @@ export interface FederatedRound {
    * ‖mean(Bᵢ Aᵢ) − B₀ A₀‖ (Frobenius, all layers together), dimensionless: 0 if averaging lost nothing.
    */
   readonly gap: number;
+  /**
+   * The exact average of the clients' changes: a LoRA of the sum of their ranks (twice that for a start away from zero), made
+   * by {@linkcode combine} and attached in place of what is. The caller frees it.
+   */
+  exact(): Promise<Adapter>;
 }
 
 /**
@@ -43,13 +51,15 @@ export interface FederatedRound {
  * from the adapter as it is, with an optimiser of its own, and leaves their average in it.
  *
  * The average of the factors is not the average of what they do, as mean(B) mean(A) ≠ mean(B A) unless a factor is frozen;
- * `gap` says by how much in each round.
+ * `gap` says by how much in each round, and `exact` gives the latter. Dropout draws other masks for each client and round.
+ * Where a client's training fails, as when its data end, the adapter is what it was before the round.
  *
  * Source: McMahan et al. 2017, arXiv:1602.05629, algorithm 1 (average); Sun et al. 2024, arXiv:2403.12313, §3 (what is lost
  * with two trained factors, nothing with one). "products" is our own: the best adapter of rank r in place of the residual
  * that Singhal et al. 2024, arXiv:2410.09432, add to the base.
  *
- * @throws {RangeError} If there are no clients, a weight is not positive, or the adapter is not of two factors.
+ * @throws {RangeError} If there are no clients, a weight is not positive, rounds, steps or `average` make no sense, or the
+ * adapter is not of two factors.
  */
 export async function* federated(
   adapter: Adapter,
@@ -59,6 +69,7 @@ export async function* federated(
   const { rounds, steps, average = "factors", ...training } = options;
   const shares = sharesOf(clients);
   checkAdapter(adapter);
+  checkOptions({ rounds, steps, average });
   const { gpu } = adapter.model;
   const { data } = adapter.parameters;
   for (let round = 1; round <= rounds; round++) {
@@ -66,15 +77,22 @@ export async function* federated(
     const found: Factors[][] = [];
     const losses: number[] = [];
     const mean = new Float64Array(before.length);
-    for (const [i, { batches }] of clients.entries()) {
+    try {
+      for (const [i, { batches }] of clients.entries()) {
+        gpu.write(data, before);
+        const dropoutFrom = ((round - 1) * clients.length + i) * steps;
+        losses.push(await trained(adapter, batches, { ...training, steps, dropoutFrom }));
+        found.push(await factorsOf(adapter));
+        (await gpu.read(data)).forEach((value, at) => mean[at] += shares[i] * value);
+      }
+    } catch (error) {
       gpu.write(data, before);
-      losses.push(await trained(adapter, batches, { ...training, steps }));
-      found.push(await factorsOf(adapter));
-      (await gpu.read(data)).forEach((value, at) => mean[at] += shares[i] * value);
+      throw error;
     }
     gpu.write(data, Float32Array.from(mean));
     if (average === "products") await writeProducts(adapter, found, shares);
-    yield { round, losses, gap: await gapOf(adapter, found, shares) };
+    const gap = await gapOf(adapter, found, shares);
+    yield { round, losses, gap, exact: () => exactAverage(adapter, found, shares) };
   }
 }
 
@@ -99,6 +117,19 @@ function checkAdapter({ branches, parameters, config }: Adapter): void {
       `Cannot average an adapter of method ${config.method}: expected one whose factors alone are trained`,
     );
   }
+}
+
+function checkOptions(
+  { rounds, steps, average }: Pick<FederatedOptions, "rounds" | "steps" | "average">,
+): void {
+  for (const [name, count] of Object.entries({ rounds, steps })) {
+    if (Number.isSafeInteger(count) && count >= 1) continue;
+    throw new RangeError(`Cannot average with ${name} ${count}: expected a whole number >= 1`);
+  }
+  if (average === "factors" || average === "products") return;
+  throw new RangeError(
+    `Cannot average with average ${JSON.stringify(average)}: expected "factors" or "products"`,
+  );
 }
 
 async function trained(adapter: Adapter, batches: Iterator<Batch>, options: TrainOptions): Promise<number> {
@@ -139,6 +170,32 @@ async function writeProducts(
     gpu.write(b.value, factors.b);
   });
   await gpu.settled();
+}
+
+/** Σ shareᵢ of the clients' changes as an adapter of its own. */
+async function exactAverage(
+  { model, config, branches, parameters }: Adapter,
+  clients: readonly (readonly Factors[])[],
+  shares: readonly number[],
+): Promise<Adapter> {
+  const { gpu } = model;
+  const own: Tensor[] = [];
+  const upload = (values: Float32Array, { shape }: Tensor) => {
+    own.push(gpu.keep(gpu.upload(values, shape)));
+    return constant(own.at(-1)!);
+  };
+  const each = clients.map((factors) => {
+    const trained = [...branches].map(([module, branch], layer): [string, AdapterBranch] => {
+      const { a, b } = factors[layer];
+      return [module, { ...branch, a: upload(a, branch.a.value), b: upload(b, branch.b.value) }];
+    });
+    return new Adapter(model, config, parameters, new Map(trained), []);
+  });
+  try {
+    return await combine(each, shares);
+  } finally {
+    for (const tensor of own) tensor.dispose();
+  }
 }
 
 async function gapOf(

@@ -25,6 +25,8 @@ export interface TrainOptions {
   accumulate?: number;
   /** Makes each layer's activations again in the backward pass: less memory, more time, the same bits. Default false. */
   recompute?: boolean;
+  /** Number of the first update, from 0, for dropout: trainings whose numbers differ draw other masks. Default 0. */
+  dropoutFrom?: number;
   /**
    * Most updates between two looks at the losses, which cost a wait for the device each; where updates are slow there
    * are four looks a second. Default 16.
@@ -171,7 +173,8 @@ export class Trainer implements Disposable {
   #update(): void {
     const { adapter, optimizer } = this;
     const { gpu } = adapter.model;
-    const { steps, recompute, learningRate, schedule, warmup, weightDecay, clip } = this.#options;
+    const { steps, recompute, dropoutFrom, learningRate, schedule, warmup, weightDecay, clip } =
+      this.#options;
     const batches = this.#upcoming();
     this.#ahead = undefined;
     this.position = batches.at(-1)!.position;
@@ -180,7 +183,7 @@ export class Trainer implements Disposable {
     const at = this.step % RING;
     gpu.scope(() => {
       batches.map((batch) => uploadBatch(adapter.model, batch, adapter)).forEach((batch, part) => {
-        adapter.training = [this.step, part];
+        adapter.training = [dropoutFrom + this.step, part];
         using tape = new Tape(gpu);
         const nll = negativeLogLikelihood(tape, adapter.model, batch, { scale, changes: adapter, recompute });
         sumInto(gpu, nll.value, this.#ring, { at, scale, accumulate: part > 0 });
@@ -233,6 +236,7 @@ function checked(options: TrainOptions): Required<TrainOptions> {
     clip: 0,
     accumulate: 1,
     recompute: false,
+    dropoutFrom: 0,
     readEvery: 16,
     ...options,
   };
@@ -253,6 +257,9 @@ function checked(options: TrainOptions): Required<TrainOptions> {
     refuse("accumulate", "a whole number >= 1");
   }
   if (typeof whole.recompute !== "boolean") refuse("recompute", "true or false");
+  if (!Number.isSafeInteger(whole.dropoutFrom) || whole.dropoutFrom < 0) {
+    refuse("dropoutFrom", "a whole number >= 0");
+  }
   if (!Number.isSafeInteger(whole.readEvery) || whole.readEvery < 1 || whole.readEvery > RING) {
     refuse("readEvery", `a whole number from 1 to ${RING}`);
   }

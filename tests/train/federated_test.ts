@@ -5,6 +5,7 @@ import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { svd } from "../../lib/linalg/svd.ts";
+import type { Tensor } from "../../lib/gpu/tensor.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
 import { federated, type FederatedOptions } from "../../lib/train/federated.ts";
 import { Trainer } from "../../lib/train/train.ts";
@@ -134,6 +135,74 @@ Deno.test("federated() refuses clients and adapters that cannot be averaged", as
     await assertRejects(() => Array.fromAsync(federated(which, clients, OPTIONS)), RangeError, message);
   await refused([], "Cannot average without clients: expected at least one");
   await refused([{ batches: client(0), weight: 0 }], "Cannot average with weight 0: expected a number > 0");
+  const asked = async (options: Partial<Record<keyof FederatedOptions, unknown>>, message: string) =>
+    await assertRejects(
+      () => rounds(adapter, { ...OPTIONS, ...options } as FederatedOptions),
+      RangeError,
+      message,
+    );
+  await asked(
+    { average: "median" },
+    'Cannot average with average "median": expected "factors" or "products"',
+  );
+  await asked({ rounds: 0.5 }, "Cannot average with rounds 0.5: expected a whole number >= 1");
+  await asked({ steps: 0 }, "Cannot average with steps 0: expected a whole number >= 1");
   using full = await attach(model, { method: "full" });
   await refused([{ batches: client(0) }], "Cannot average an adapter of method full", full);
+});
+
+for (const method of ["lora", "olora"]) {
+  Deno.test(`federated() of ${method} gives the exact average too, and the gap is what lies between the two`, async () => {
+    using model = await load();
+    const { gpu } = model;
+    const { dims, product } = await clients(model, { ...one, method });
+    using adapter = await attach(model, { ...one, method });
+    const [{ start }] = adapter.branches.values();
+    const read = async (tensor: Tensor) => Float64Array.from(await gpu.read(tensor));
+    const first = start ? matmul(await read(start.b), await read(start.a), dims) : product.map(() => 0);
+    const [{ gap, exact }] = await rounds(adapter, { ...OPTIONS, rounds: 1 });
+    const moved = product.map((x, i) => x - first[i]);
+    const now = await factors(adapter);
+    const lost = norm(matmul(now.b, now.a, dims).map((x, i) => product[i] - x)) / norm(moved);
+    assert(lost > 1e-3);
+    expectClose([gap], [lost], EPS, "gap");
+    const { liveBytes } = gpu;
+    {
+      using all = await exact();
+      assertEquals(model.changes, all);
+      const k = (start ? 2 : 1) * 3 * dims.k;
+      assertEquals(all.config.rank, k);
+      const { a, b } = await factors(all);
+      const size = matmul(b.map(Math.abs), a.map(Math.abs), { ...dims, k });
+      // Each factor is rounded once where a start is taken from it, and once where its share is in it.
+      expectClose(matmul(b, a, { ...dims, k }), moved, size.map((x) => 2 * EPS * x), "exact average");
+    }
+    assertEquals(gpu.liveBytes, liveBytes);
+  });
+}
+
+Deno.test("federated() drops other inputs for each client and in each round", async () => {
+  using model = await load();
+  using adapter = await attach(model, { ...lora, dropout: 0.5 });
+  const same = { ...OPTIONS, steps: 1, learningRate: 0 };
+  // No rate, so that all start and end alike, and one batch, so that masks alone are left to differ.
+  const batch = client(0).next().value!;
+  const batches = { next: () => ({ done: false as const, value: batch }) };
+  adapter.model.gpu.write(adapter.parameters.data, new Float32Array(adapter.parameters.data.size).fill(0.1));
+  const found = await Array.fromAsync(federated(adapter, [{ batches }, { batches }], same));
+  assertEquals(new Set(found.flatMap(({ losses }) => losses)).size, 4);
+});
+
+Deno.test("federated() leaves the adapter as it was before a round in which a client's data end", async () => {
+  using model = await load();
+  const { gpu } = model;
+  using adapter = await attach(model, lora);
+  const before = await gpu.read(adapter.parameters.data);
+  const short = Iterator.from(client(0)).take(2);
+  await assertRejects(
+    () => Array.fromAsync(federated(adapter, [{ batches: client(0) }, { batches: short }], OPTIONS)),
+    RangeError,
+    "Cannot take step 3: the data ends after 2 batches",
+  );
+  assertEquals(await gpu.read(adapter.parameters.data), before);
 });
