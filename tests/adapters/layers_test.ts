@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import type { Adapter } from "../../lib/adapters/adapter.ts";
 import { combine } from "../../lib/adapters/combine.ts";
+import { scoreEach } from "../../lib/adapters/flora_batch.ts";
 import { floraLayer } from "../../lib/adapters/flora.ts";
 import { layerWeight } from "../../lib/adapters/layer_weight.ts";
 import { addMethod } from "../../lib/adapters/methods.ts";
@@ -195,6 +196,36 @@ Deno.test("floraLayer() of a batch with an adapter in each text gives what each 
     expectClose(part(together), alone, bound(width * r, size, EPS), `text ${i}`);
   }
 });
+
+for (const options of [{ rank: 2 }, { rank: 1, freeze: "B" }, { rank: 1, freeze: "A" }] as const) {
+  Deno.test(`scoreEach() with another flora ${JSON.stringify(options)} in each row gives what each row gives alone`, async () => {
+    using model = await load();
+    const adapters: Adapter[] = [];
+    const asked = { method: "flora", targets: "all-linear", ...options };
+    for (const learningRate of [1e-2, 3e-2, 0.1]) {
+      const adapter = await attach(model, asked);
+      adapters.push(adapter);
+      using training = trainer(adapter, { steps: 2, learningRate });
+      await Array.fromAsync(training.run());
+    }
+    const rows = [ids[0].slice(0, 5), ids[0], ids[0].slice(0, 1)];
+    const together = await scoreEach(adapters, rows);
+    for (const [i, changes] of adapters.entries()) {
+      const [alone] = await score(model, [rows[i]], { changes });
+      expectClose(together[i], alone, 1e-5, `row ${i}`);
+    }
+    const [first, second] = adapters;
+    assert(together[0].some((nats, at) => Math.abs(nats - together[1][at]) > 1e-3));
+    const refused = async (adapters: Adapter[], message: string) =>
+      await assertRejects(() => scoreEach(adapters, rows.slice(0, 2)), RangeError, message);
+    await refused([first], "Cannot score 2 rows with 1 adapters: expected one for each");
+    using wider = await attach(model, { method: "flora", rank: 3, targets: "all-linear" });
+    await refused([second, wider], "Cannot score adapters of different layers or ranks: expected the same");
+    using plain = await attach(model, { method: "lora" });
+    await refused([first, plain], "Cannot score an adapter of method lora: expected adapters of method");
+    for (const adapter of adapters) adapter[Symbol.dispose]();
+  });
+}
 
 Deno.test("attach() and others refuse of layers without two factors what means nothing there", async () => {
   using model = await load();
