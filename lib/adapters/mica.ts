@@ -4,7 +4,8 @@ import { decompose } from "./singular.ts";
 /**
  * MiCA: B is the left singular vectors of the r smallest singular values of W and is never trained; A starts at zero.
  *
- * Source: arXiv:2604.01694 and PEFT's `mica`.
+ * Source: Rüdiger and Raschka 2026, arXiv:2604.01694, the abstract, as the body could not be read; PEFT's `mica`, which the
+ * start and what is frozen are of.
  */
 export const mica: Method = {
   name: "mica",

@@ -84,7 +84,8 @@ const form: LayerForm = {
  * are, and puts the outputs side by side (eqs. (9) to (11)).
  *
  * Source: Jiang et al. 2024, arXiv:2405.12130, §3.2, and the authors' code for what is done at the ends: x begins anew
- * after its last column, and so does the output. There is no α.
+ * after its last column, and so does the output. There is no α. Left out are types 2 to 4 of that code, which share with other
+ * groups (type 2 is what `remora` turns to and from), the paper's truncation and its decoupling without turns, eq. (8).
  */
 export const mora: Method = {
   name: "mora",

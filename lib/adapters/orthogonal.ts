@@ -8,6 +8,9 @@ import type { Factors, Method } from "./method.ts";
  * LoRA with two factors that are not zero and whose product is: A₀ = (X Q₁)ᵀ / 10 and B₀ = Y Q₂ / 10 with Q₁, Q₂ the odd
  * and even rows of a random orthogonal matrix of r × r, so that Q₂ Q₁ᵀ = 0, and X, Y normal. r must be even.
  *
+ * Q is orthogonal to rounding only, and so is B₀ A₀ zero: an adapter that was just attached changes the last bits, by less
+ * than 1e-5 nats on the models of the tests.
+ *
  * Source: PEFT's `orthogonal`, after D. Dey 2024, "Rethinking LoRA initialisation". Deviation: each module draws from a
  * stream of its own, as in lora.
  */
