@@ -34,6 +34,15 @@ const ROWS: Record<string, Record<string, unknown[]>> = {
     sol2: ["with a hat", "in a tree"],
     label: [0, 0],
   },
+  social_iqa: {
+    ...{ context: ["Max ate soup.", "Eve slept."], question: ["How is Max?", "How is Eve?"] },
+    ...{ answerA: ["full", "tired"], answerB: ["hungry", "rested"], answerC: ["angry", "sad"] },
+    label: ["1", "2"],
+  },
+  winogrande: {
+    sentence: ["The hen saw the cup and _ flew.", "The soup is in the cup, so _ is full."],
+    ...{ option1: ["the hen", "the soup"], option2: ["the cup", "the cup"], answer: ["1", "2"] },
+  },
 };
 
 /** A cache that holds the files of the experiment's data, some rows each. */
@@ -114,10 +123,19 @@ Deno.test("olora sweep makes a run of the paper's experiment on a small model, c
       assertEquals(curve.map(({ step }) => step), [0, 2]);
       const { tasks } = final;
       assertEquals(Object.keys(tasks!), [
-        ...["arc_challenge", "arc_easy", "boolq", "hellaswag", "openbookqa", "piqa"],
+        ...[
+          "arc_challenge",
+          "arc_easy",
+          "boolq",
+          "hellaswag",
+          "openbookqa",
+          "piqa",
+          "social_iqa",
+          "winogrande",
+        ],
       ]);
       const shares = Object.values(tasks!).map(({ accuracy }) => accuracy);
-      assertEquals(Object.values(tasks!).map(({ items }) => items), [2, 2, 2, 2, 2, 2]);
+      assertEquals(Object.values(tasks!).map(({ items }) => items), Object.keys(tasks!).map(() => 2));
       assertEquals(final.accuracy, shares.reduce((sum, share) => sum + share) / shares.length);
     }
 
