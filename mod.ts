@@ -71,6 +71,7 @@ export {
 export { loadAdapter, saveAdapter } from "./lib/adapters/save.ts";
 export { type MergeReport, type SavedDType, saveModel } from "./lib/adapters/save_model.ts";
 export { combine, type CombineOptions } from "./lib/adapters/combine.ts";
+export { type ImportanceScores, importanceScores } from "./lib/adapters/importance_scores.ts";
 export { scoreEach } from "./lib/adapters/flora_batch.ts";
 export { residualModel, toPlainLora } from "./lib/adapters/convert.ts";
 export { layersAsLora } from "./lib/adapters/layers_as_lora.ts";

@@ -1,3 +1,5 @@
+import type { Adapter } from "../adapters/adapter.ts";
+import { type ImportanceScores, importanceScores } from "../adapters/importance_scores.ts";
 import { methodNames } from "../adapters/methods.ts";
 import type { MethodOptions } from "../adapters/options.ts";
 import type { QuantizedDType } from "../core/quantize.ts";
@@ -173,12 +175,16 @@ export const train: Command = {
     let finished = false;
     let trainable: number | undefined;
     const cut: CutRows[] = [];
+    let scores: ImportanceScores | undefined;
     try {
       const control = {
         gpu,
         resume: args.flag("resume"),
         stopped: signal.stopped,
-        onAttached: (adapter: { trainable: number }) => void (trainable = adapter.trainable),
+        onAttached: (adapter: Adapter) => {
+          trainable = adapter.trainable;
+          scores = importanceScores(adapter);
+        },
       };
       for await (const event of trainRun(config, control)) {
         last = event;
@@ -219,6 +225,9 @@ export const train: Command = {
         ? `${config.out} was finished before: ${last.steps} steps`
         : `Trained ${trainable} numbers for ${last.steps} steps; wrote ${config.out}`,
     );
+    if (scores) {
+      output.say(`${scores.own} importance scores; adalora's are ${scores.adalora} for these layers`);
+    }
     return {
       device: gpu.info.name,
       software: gpu.info.isSoftware,
@@ -226,6 +235,7 @@ export const train: Command = {
       steps: last.steps,
       ...(trainable !== undefined && { trainable }),
       ...(cut.length && { cut }),
+      ...(scores && { importanceScores: scores }),
       loss: loss ?? null,
       ...(evaluation !== undefined && { evaluation }),
     };

@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { singularBranch } from "../../lib/adapters/adalora.ts";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
+import { importanceScores } from "../../lib/adapters/importance_scores.ts";
 import { layerWeight } from "../../lib/adapters/layer_weight.ts";
 import { lora2 } from "../../lib/adapters/lora2.ts";
 import type { LayerTarget } from "../../lib/adapters/method.ts";
@@ -9,13 +10,17 @@ import { Orthogonality } from "../../lib/adapters/orthogonality.ts";
 import { budgetAt, budgetPlan, largest } from "../../lib/adapters/rank_budget.ts";
 import { affineRule } from "../../lib/autograd/rules.ts";
 import { parameter, type Variable } from "../../lib/autograd/tape.ts";
+import { linearModules } from "../../lib/io/weights.ts";
+import { loadModel } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { adaloraMatrix, orthogonality, type SingularFactors } from "../../lib/reference/adalora.ts";
 import { lora2Vectors } from "../../lib/reference/lora2.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
 import { expectGradient, gradients, normals, type RuleCase } from "../autograd/rule_case.ts";
+import { run } from "../cli/command_line.ts";
 import { bound, EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
+import { inFolder } from "../helpers/folder.ts";
 import { expectKept, ids, load, trainer } from "./llama_untied.ts";
 
 const [RANK, TARGET, STEPS] = [5, 2, 6];
@@ -45,7 +50,8 @@ for (const [options, dropout] of FORMS) {
     const counts = (of: (sides: number) => number) =>
       shapes.reduce((sum, [out, width]) => sum + of(out + width), 0);
     const scores = counts((sides) => RANK * ((method === "lora2" ? 2 * INNER : sides) + 1));
-    assertEquals(adapter.course!.scores, scores);
+    const adalora = counts((sides) => RANK * (sides + 1));
+    assertEquals(importanceScores(adapter), { own: scores, adalora });
     assertEquals(adapter.trainable, scores + (method === "lora2" ? counts((sides) => INNER * sides) : 0));
 
     using training = trainer(adapter, { steps: STEPS, clip: 1 });
@@ -210,3 +216,34 @@ Deno.test("Orthogonality adds the gradient of its twin, and none where factors a
   assertEquals(results[2], held);
   for (const { value, sink } of variables) [value, sink!].forEach((tensor) => tensor.dispose());
 });
+
+Deno.test("olora train says how many scores it kept, and how many adalora would", () =>
+  inFolder(async (folder) => {
+    const words = [
+      ...[
+        "train",
+        "--model",
+        "tiny",
+        "--data",
+        "data/tiny/facts/train.jsonl",
+        "--method",
+        "lora2",
+        "--rank",
+        "2",
+      ],
+      ...["--inner-rank", "3", "--init-warmup", "0", "--final-warmup", "0", "--targets", "q_proj"],
+      ...["--steps", "1", "--batch-size", "1"],
+    ];
+    const said = await run(...words, "--out", `${folder}/said`);
+    const json = await run(...words, "--out", `${folder}/json`, "--json");
+    assertEquals([said.code, json.code], [0, 0], said.stderr + json.stderr);
+    using model = await loadModel("tiny", { gpu: await testDevice() });
+    const layers = [...linearModules(model.config)].filter(([module]) => module.endsWith("q_proj"));
+    const adalora = layers.reduce((sum, [, { out, in: width }]) => sum + 2 * (out + width + 1), 0);
+    const own = layers.length * 2 * (2 * 3 + 1);
+    assertEquals(JSON.parse(json.stdout).importanceScores, { own, adalora });
+    assertMatch(
+      said.stdout,
+      new RegExp(`${own} importance scores; adalora's are ${adalora} for these layers`),
+    );
+  }));
