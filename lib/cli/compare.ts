@@ -30,7 +30,7 @@ export const compare: Command = {
     budget: {
       type: "number",
       value: "N",
-      help: "runs of each method, at least 5: half to find its rate, half to repeat it",
+      help: "runs of each method, at least 10: up to 7 to find its rate, the others with fresh seeds",
     },
     out: {
       type: "text",

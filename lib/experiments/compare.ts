@@ -6,7 +6,7 @@ import { settleVariants } from "../ops/variants.ts";
 import { identify } from "./identity.ts";
 import type { MeasuredRun } from "./measure.ts";
 import { readRows } from "./parts.ts";
-import { bestRate, bracket, nextRate } from "./rate_search.ts";
+import { bestRate, bracket, LOOKS, nextRate } from "./rate_search.ts";
 import { type Split, splitData } from "./split.ts";
 import { sweep, type SweepConfig, type SweepRun } from "./sweep.ts";
 
@@ -17,7 +17,10 @@ export type Contender = string | Omit<AttachOptions, "init" | "seed">;
 export interface CompareOptions {
   /** What is compared; the first is what the verdicts are about. */
   readonly methods: readonly Contender[];
-  /** Runs of each method, at least 5: half of them look for its learning rate, the others repeat it with fresh seeds. */
+  /**
+   * Runs of each method, at least 10: up to 7 look for its learning rate, as many as it takes to have two tried rates on
+   * either side of the best, without which no verdict is possible; the others repeat it with fresh seeds.
+   */
   readonly budget: number;
   /** Rank, alpha and targets of methods given by name; as in `attach`, but targets "all-linear". */
   readonly rank?: number;
@@ -37,8 +40,8 @@ export interface CompareOptions {
   readonly test?: string;
   /** Seed of the split; runs take seeds from it on. Default 0. */
   readonly seed?: number;
-  /** Folder for the split, rows and checkpoints; a comparison with the same folder goes on where it was. */
-  readonly out: string;
+  /** Folder for the split, rows and checkpoints; a comparison with the same folder goes on where it was. Default "out/compare". */
+  readonly out?: string;
   /** Ends the comparison after the update at hand. */
   readonly signal?: AbortSignal;
   /** Hears how it goes. */
@@ -67,13 +70,18 @@ export interface ComparedMethod {
   readonly runs: readonly MeasuredRun[];
 }
 
+/** Fresh seeds, and so pairs of runs, that a comparison has at least. */
+const FRESH = 3;
+
 /**
- * Compares methods on a model and data of one's own: each method's learning rate is looked for with half of its runs, on
- * validation rows and one seed; at that rate it is run again with fresh seeds, and the test rows decide.
+ * Compares methods on a model and data of one's own: each method's learning rate is looked for on validation rows and one
+ * seed, until two tried rates lie on either side of it; at that rate it is run again with fresh seeds, as many for each
+ * method as the longest search leaves of the budget, and the test rows decide. A best rate at the end of the rates
+ * tried, 1e-6 to 1, leaves the verdicts open.
  *
  * @param data A data file (`loadDataset`); a tenth of it is kept for validation and a tenth for the test, unless given.
  * @returns One entry a method, in the order of `methods`; undefined if stopped.
- * @throws {RangeError} If the budget is less than 5 runs, fewer than two methods are given, or a setting makes no sense.
+ * @throws {RangeError} If the budget is less than 10 runs, fewer than two methods are given, or a setting makes no sense.
  *
  * @example Usage
  * ```ts ignore
@@ -81,7 +89,7 @@ export interface ComparedMethod {
  *
  * using gpu = await openDevice();
  * using model = await loadModel("tiny", { gpu });
- * const found = await compare(model, "my.jsonl", { methods: ["olora", "lora"], budget: 8, out: "out/compare" });
+ * const found = await compare(model, "my.jsonl", { methods: ["olora", "lora"], budget: 12 });
  * if (found) console.log(comparisonText(found));
  * ```
  */
@@ -90,9 +98,12 @@ export async function compare(
   data: string,
   options: CompareOptions,
 ): Promise<ComparedMethod[] | undefined> {
-  const { budget, methods, out, seed = 0, signal } = options;
-  if (!Number.isSafeInteger(budget) || budget < 5) {
-    throw new RangeError(`Cannot compare with a budget of ${budget} runs a method: expected at least 5`);
+  const { budget, methods, out = "out/compare", seed = 0, signal } = options;
+  if (!Number.isSafeInteger(budget) || budget < LOOKS + FRESH) {
+    throw new RangeError(
+      `Cannot compare with a budget of ${budget} runs a method: expected at least ${LOOKS + FRESH}, ` +
+        `up to ${LOOKS} to find its learning rate and ${FRESH} with fresh seeds`,
+    );
   }
   if (methods.length < 2) {
     throw new RangeError(`Cannot compare ${methods.length} method: expected at least two`);
@@ -102,9 +113,8 @@ export async function compare(
   if (twice) {
     throw new RangeError(`Cannot compare ${twice} with itself: expected different methods or settings`);
   }
-  const files = await filesOf(data, options);
+  const files = await filesOf(data, { ...options, out });
   const settings = methods.map((method) => settingsOf(method, options, files, model));
-  const looks = Math.ceil(budget / 2);
   const total = budget * methods.length;
   const config: SweepConfig = {
     base: {},
@@ -132,15 +142,16 @@ export async function compare(
   for (const each of settings) {
     const tried = new Map<number, number>();
     const search: MeasuredRun[] = [];
-    for (let rate = nextRate(tried); rate !== undefined && search.length < looks; rate = nextRate(tried)) {
+    for (let rate = nextRate(tried); rate !== undefined && search.length < LOOKS; rate = nextRate(tried)) {
       const row = await measured({ ...each, learningRate: rate, seed });
       if (!row) return undefined;
       tried.set(rate, row.diverged ? NaN : row.final.validation ?? NaN);
       search.push(row);
     }
-    done += looks - search.length;
     searches.push(search);
   }
+  const looks = Math.max(...searches.map(({ length }) => length));
+  done = looks * methods.length;
   const found: ComparedMethod[] = [];
   for (const [i, each] of settings.entries()) {
     const tried = new Map(searches[i].map((row) => [row.config.learningRate, lossOf(row)]));
@@ -160,7 +171,10 @@ function lossOf({ diverged, final }: MeasuredRun): number {
   return diverged ? NaN : final.validation ?? NaN;
 }
 
-async function filesOf(data: string, { validation, test, out, seed = 0 }: CompareOptions): Promise<Split> {
+async function filesOf(
+  data: string,
+  { validation, test, out, seed = 0 }: CompareOptions & { out: string },
+): Promise<Split> {
   if (validation !== undefined && test !== undefined) return { train: data, validation, test };
   const split = await splitData(data, `${out}/data`, seed);
   return {

@@ -1,5 +1,11 @@
-/** Learning rates that are tried: half decades from 1e-5 to 1e-1. */
-export const RATES: readonly number[] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1];
+/** Learning rates that are tried: half decades from 1e-6 to 1. */
+export const RATES: readonly number[] = [
+  ...[1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3],
+  ...[3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1],
+];
+
+/** Looks that find any optimum of a loss with one valley between 1e-5 and 1e-1, with two tried rates on either side. */
+export const LOOKS = 7;
 
 /** First looks, a decade apart. */
 const COARSE = [1e-3, 1e-4, 1e-2];
@@ -27,8 +33,8 @@ export function bracket(
 }
 
 /**
- * The learning rate to try next: three a decade apart, then the nearest untried neighbours of the best so far on the
- * grid of half decades, on the better side first.
+ * The learning rate to try next: three a decade apart; then, where the best so far has no tried rate on one side, the
+ * next one there, until the loss rises again; then its nearest untried neighbours, on the better side first.
  *
  * Own construction: a loss over log rate has one valley in all sweeps of this project, and the nearest neighbours show
  * both where it is and how wide.
@@ -41,22 +47,18 @@ export function nextRate(tried: ReadonlyMap<number, number>): number | undefined
   if (first !== undefined) return first;
   const at = RATES.indexOf(bestRate(tried)!);
   for (let distance = 1; distance <= BEYOND; distance++) {
-    const sides = [RATES[at - distance], RATES[at + distance]].filter((rate) =>
-      rate !== undefined && !tried.has(rate)
-    );
-    if (sides.length < 2) {
-      if (sides.length) return sides[0];
-      continue;
-    }
-    const [below, above] = sides;
-    return nearest(tried, RATES.slice(0, at).reverse()) < nearest(tried, RATES.slice(at + 1)) ? below : above;
+    const sides = [RATES.slice(0, at).reverse(), RATES.slice(at + 1)]
+      .map((rates) => ({ rate: rates[distance - 1], loss: nearest(tried, rates) }))
+      .filter(({ rate }) => rate !== undefined && !tried.has(rate))
+      .sort((a, b) => a.loss - b.loss);
+    if (sides.length) return sides[0].rate;
   }
 }
 
-/** Loss at the first of `rates` that was tried. */
+/** Loss at the first of `rates` that was tried; where none was, the valley may go on, so that no loss is lower. */
 function nearest(tried: ReadonlyMap<number, number>, rates: readonly number[]): number {
   const rate = rates.find((rate) => tried.has(rate));
-  return rate === undefined ? Infinity : cost(tried, rate);
+  return rate === undefined ? -Infinity : cost(tried, rate);
 }
 
 function cost(tried: ReadonlyMap<number, number>, rate: number): number {
