@@ -138,20 +138,26 @@ export type TaskScore = Pick<ChoiceScore, "accuracy" | "perCharacter" | "items">
 /** Items by task; those of one file under "". */
 type Items = ReadonlyMap<string, readonly MultipleChoiceItem[]>;
 
-interface Loaded {
+/** Texts as a run's settings cut and mask them. */
+interface Texts {
   readonly validation: readonly Batch[];
   readonly test?: readonly Batch[];
   readonly general?: { readonly batches: readonly Batch[]; readonly base: number };
+}
+
+interface Questions {
   readonly tasks?: Items;
   readonly kept?: { readonly items: Items; readonly base: number };
 }
 
-/** Measures runs on one model that stays loaded; files and the base's own losses are read once. */
+/** Measures runs on one model that stays loaded; files and the base's own losses are read once for all runs that read them alike. */
 export class Laboratory {
   readonly #gpu: Gpu;
   readonly #model: Model;
   readonly #measures: Measures;
-  #loaded: Loaded | undefined;
+  /** By the settings that batches depend on. */
+  readonly #texts = new Map<string, Texts>();
+  #questions: Questions | undefined;
   /** What `attach` was asked for once, so that the start's kernels are compiled. */
   readonly #warm = new Set<string>();
 
@@ -164,7 +170,7 @@ export class Laboratory {
 
   /** What `measure` does once, and what it does once for a method: measures the base, and compiles the start's kernels. */
   async prepare(config: RunConfig): Promise<void> {
-    this.#loaded ??= await this.#load(config);
+    await this.#load(config);
     await this.#warmUp(config);
   }
 
@@ -182,7 +188,7 @@ export class Laboratory {
   ): Promise<MeasuredRun | undefined> {
     const [gpu, model] = [this.#gpu, this.#model];
     await this.prepare(config);
-    const loaded = this.#loaded!;
+    const loaded = await this.#load(config);
     const curve: { step: number; loss: number }[] = [];
     let final: MeasuredRun["final"] = { validation: null, test: null, accuracy: null, forgetting: null };
     let [trainable, initMs, training, steps, deviceBytes] = [0, 0, 0, 0, 0];
@@ -252,11 +258,34 @@ export class Laboratory {
     this.#warm.add(key);
   }
 
-  async #load(config: RunConfig): Promise<Loaded> {
+  async #load(config: RunConfig): Promise<Texts & Questions> {
+    const { seqLen, maskPrompt = true } = config;
+    const key = JSON.stringify([seqLen, maskPrompt]);
+    if (!this.#texts.has(key)) this.#texts.set(key, await this.#readTexts(config));
+    this.#questions ??= await this.#readQuestions();
+    return { ...this.#texts.get(key)!, ...this.#questions };
+  }
+
+  async #readTexts(config: RunConfig): Promise<Texts> {
     const model = this.#model;
-    const { validation, test, general, tasks, kept } = this.#measures;
+    const { validation, test, general } = this.#measures;
     const batches = (path: string) => evaluationBatches(path, config, model);
     const generalBatches = general === undefined ? undefined : await batches(general);
+    return {
+      validation: await batches(validation),
+      ...(test !== undefined && { test: await batches(test) }),
+      ...(generalBatches && {
+        general: {
+          batches: generalBatches,
+          base: (await meanLoss(model, generalBatches, { changes: null })).mean,
+        },
+      }),
+    };
+  }
+
+  async #readQuestions(): Promise<Questions> {
+    const model = this.#model;
+    const { tasks, kept } = this.#measures;
     const read = async (files?: ItemFiles): Promise<Items | undefined> => {
       const { tokenizer } = model;
       if (files === undefined || !tokenizer) return undefined;
@@ -269,14 +298,6 @@ export class Laboratory {
     };
     const [items, known] = [await read(tasks), await read(kept)];
     return {
-      validation: await batches(validation),
-      ...(test !== undefined && { test: await batches(test) }),
-      ...(generalBatches && {
-        general: {
-          batches: generalBatches,
-          base: (await meanLoss(model, generalBatches, { changes: null })).mean,
-        },
-      }),
       ...(items && { tasks: items }),
       ...(known && {
         kept: { items: known, base: meanAccuracy(await choiceScores(model, known, { changes: null })) },
@@ -285,7 +306,7 @@ export class Laboratory {
   }
 
   async #final(
-    { validation, test, general, tasks, kept }: Loaded,
+    { validation, test, general, tasks, kept }: Texts & Questions,
     model: Model,
   ): Promise<MeasuredRun["final"]> {
     const loss = async (batches: readonly Batch[]) => finite((await meanLoss(model, batches)).mean);

@@ -109,3 +109,17 @@ Deno.test("Laboratory.prepare() makes the start that the run will make, once for
   await laboratory.prepare({ ...config, seed: 1, iterations: 2 });
   assertEquals(made.map(({ alpha, iterations }) => [alpha, iterations]), [[1, 1], [1, 2]]);
 });
+
+Deno.test("Laboratory.measure() of runs that cut or mask rows otherwise measures each on rows like its own", async () => {
+  const gpu = await testDevice();
+  using model = await loadModel("tiny", { gpu });
+  const facts = new URL("../../data/tiny/facts/validation.jsonl", import.meta.url);
+  const data = `${decodeURIComponent(facts.pathname)}[:16]`;
+  const laboratory = new Laboratory(model, { validation: data });
+  const config = { model: "tiny", data, method: "lora", rank: 2, learningRate: 1e-3, seed: 1, steps: 1 };
+  for (const settings of [{}, { seqLen: 8 }, { maskPrompt: false }, {}]) {
+    const run = { ...config, ...settings, evaluation: { data, every: 1 } };
+    const { final, curve } = (await laboratory.measure("run", run, { stopped: () => false }))!;
+    assertEquals(final.validation, curve.at(-1)!.loss, JSON.stringify(settings));
+  }
+});
