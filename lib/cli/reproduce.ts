@@ -3,6 +3,7 @@ import { Laboratory, type MeasuredRun } from "../experiments/measure.ts";
 import { limitSweep } from "../experiments/limit.ts";
 import { type Cost, planHorizon } from "../experiments/plan.ts";
 import { expand, type SweepConfig, type SweepRun } from "../experiments/sweep.ts";
+import { readSweep } from "../experiments/sweep_file.ts";
 import { VERSION } from "../core/version.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { readJsonIfAny } from "../io/json_file.ts";
@@ -21,7 +22,6 @@ import {
   StoppedError,
 } from "./command.ts";
 import { results, resultsText, writeResults } from "./reproduce_output.ts";
-import { readSweep } from "./sweep.ts";
 
 const CONFIG = decodeURIComponent(
   new URL("../../data/experiments/convergence.json", import.meta.url).pathname,

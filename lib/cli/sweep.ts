@@ -2,7 +2,7 @@ import { GpuError } from "../core/errors.ts";
 import { STOPPED } from "../experiments/array.ts";
 import { describeCost } from "../experiments/cost.ts";
 import { limitRun, limitSweep, runsOn } from "../experiments/limit.ts";
-import { mapItems, type MeasuredRun, measureFiles } from "../experiments/measure.ts";
+import { type MeasuredRun, measureFiles } from "../experiments/measure.ts";
 import { describeNeed, type MemoryNeed, memoryNeeds } from "../experiments/memory_need.ts";
 import { parsePart, partFile, readRows, runsOfPart } from "../experiments/parts.ts";
 import {
@@ -12,8 +12,8 @@ import {
   type SweepConfig,
   type SweepRun,
 } from "../experiments/sweep.ts";
+import { readSweep } from "../experiments/sweep_file.ts";
 import { isHubName } from "../io/hub_name.ts";
-import { readJson } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import type { Arguments } from "./args.ts";
 import {
@@ -71,7 +71,7 @@ export const sweep: Command = {
     }
     const refused = needs.filter(({ refusal }) => refusal !== undefined);
     const without = new Set(refused.flatMap(({ runs }) => runs));
-    if (without.size === own.length) throw new GpuError(refused[0].refusal!);
+    if (refused.length && without.size === own.length) throw new GpuError(refused[0].refusal!);
     using signal = interruption(() => output.note("\nStopping after this update."));
     const bar = progressBar();
     const before = (await earlierRows(whole)).filter(({ device }) => device === gpu.info.name);
@@ -163,59 +163,4 @@ function checkOptions(args: Arguments): void {
   } else if (args.has("part")) {
     throw new RangeError("Cannot use --part with --slurm: expected one of them, as --slurm makes the parts");
   }
-}
-
-/**
- * Reads a sweep's configuration; paths in it become paths from here.
- *
- * @throws {RangeError} If a part is missing.
- */
-export async function readSweep(path: string): Promise<SweepConfig> {
-  const json = await readJson(path) as unknown as Partial<SweepConfig>;
-  const folder = path.slice(0, path.lastIndexOf("/") + 1);
-  for (const name of ["base", "grid", "measures", "rows"] as const) {
-    if (json[name] === undefined) throw new RangeError(`Cannot sweep ${path}: ${name} is missing`);
-  }
-  const { base, grid, measures, rows, work = "out/sweep", sources = {} } = json as SweepConfig;
-  for (const [name, source] of Object.entries(sources)) {
-    if (typeof source === "string") continue;
-    throw new TypeError(
-      `Cannot sweep ${path}: found ${JSON.stringify(source)} as the source of ${name}, expected a text`,
-    );
-  }
-  const from = (file: string) =>
-    /^([/\\]|[A-Za-z]:)/.test(file) || isHubName(file) ? file : `${folder}${file}`;
-  return {
-    base: located(base, from),
-    grid: grid.map((block) =>
-      Object.fromEntries(
-        Object.entries(block).map(([name, values]) => [
-          name,
-          values.map((value) => located({ [name]: value }, from)[name]),
-        ]),
-      )
-    ),
-    measures: Object.fromEntries(
-      Object.entries(measures).map(([name, files]) => [
-        name,
-        typeof files === "string" || typeof files === "object" ? mapItems(files, from) : files,
-      ]),
-    ) as unknown as SweepConfig["measures"],
-    rows: from(rows),
-    work: from(work),
-    sources,
-  };
-}
-
-/** `settings` with the paths in it, at whatever depth, taken from where `from` says; names of embedded models stay. */
-function located(settings: Readonly<Record<string, unknown>>, from: (path: string) => string) {
-  const place = (name: string, value: unknown): unknown => {
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      return located(value as Record<string, unknown>, from);
-    }
-    const isPath = typeof value === "string" &&
-      (["data", "init"].includes(name) || (name === "model" && !/^(tiny$|\w+:)/.test(value)));
-    return isPath ? from(value) : value;
-  };
-  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, place(name, value)]));
 }

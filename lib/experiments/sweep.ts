@@ -49,7 +49,9 @@ export function expand({ base, grid }: SweepConfig): SweepRun[] {
     for (const run of settings) {
       for (const name of ["method", "learningRate", "seed", "model", "data"]) {
         if (run[name] === undefined) {
-          throw new RangeError(`Cannot sweep: ${JSON.stringify(run)} lacks ${name}`);
+          throw new RangeError(
+            `Cannot make run ${JSON.stringify(run)}: found no ${name}, expected one in base or grid`,
+          );
         }
       }
       runs.set(runIdentity(run as unknown as SweepRun), run as unknown as SweepRun);

@@ -102,7 +102,7 @@ export class Trainer implements Disposable {
     this.adapter = adapter;
     this.#batches = batches;
     this.position = position;
-    this.#options = checked(options);
+    this.#options = checkTrainOptions(options);
     adapter.course?.check(this.#options.steps);
     this.optimizer = new AdamW(adapter.parameters);
     const { gpu } = adapter.model;
@@ -227,7 +227,12 @@ function countOf(batches: readonly Batch[]): number {
   return batches.reduce((sum, batch) => sum + batch.count, 0);
 }
 
-function checked(options: TrainOptions): Required<TrainOptions> {
+/**
+ * `options` with the defaults filled in.
+ *
+ * @throws {RangeError} If one of them makes no sense.
+ */
+export function checkTrainOptions(options: TrainOptions): Required<TrainOptions> {
   const whole = {
     learningRate: 1e-3,
     schedule: "constant" as Schedule,
@@ -241,7 +246,7 @@ function checked(options: TrainOptions): Required<TrainOptions> {
     ...options,
   };
   const refuse = (name: keyof TrainOptions, expected: string): never => {
-    throw new RangeError(`Cannot train with ${name} ${whole[name]}: expected ${expected}`);
+    throw new RangeError(`Cannot train with ${name} ${JSON.stringify(whole[name])}: expected ${expected}`);
   };
   if (!Number.isSafeInteger(whole.steps) || whole.steps < 0) refuse("steps", "a whole number >= 0");
   if (!(whole.learningRate >= 0 && Number.isFinite(whole.learningRate))) {
@@ -251,8 +256,10 @@ function checked(options: TrainOptions): Required<TrainOptions> {
     refuse("schedule", '"constant", "linear" or "cosine"');
   }
   if (!Number.isSafeInteger(whole.warmup) || whole.warmup < 0) refuse("warmup", "a whole number >= 0");
-  if (!(whole.weightDecay >= 0)) refuse("weightDecay", "a number >= 0");
-  if (!(whole.clip >= 0)) refuse("clip", "a number >= 0");
+  if (!(typeof whole.weightDecay === "number" && whole.weightDecay >= 0)) {
+    refuse("weightDecay", "a number >= 0");
+  }
+  if (!(typeof whole.clip === "number" && whole.clip >= 0)) refuse("clip", "a number >= 0");
   if (!Number.isSafeInteger(whole.accumulate) || whole.accumulate < 1) {
     refuse("accumulate", "a whole number >= 1");
   }

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parquetWriteBuffer } from "npm:hyparquet-writer@0.17.0";
-import { readSweep } from "../../lib/cli/sweep.ts";
 import { type MeasuredRun, measureFiles } from "../../lib/experiments/measure.ts";
 import { expand } from "../../lib/experiments/sweep.ts";
+import { readSweep } from "../../lib/experiments/sweep_file.ts";
 import { parseRows } from "../../lib/io/data_file.ts";
 import { parseHubName } from "../../lib/io/hub_name.ts";
 import { readJsonl } from "../../lib/io/jsonl.ts";

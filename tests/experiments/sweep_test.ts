@@ -28,7 +28,7 @@ Deno.test("expand() makes each combination of a block once, and asks for what a 
   assertEquals(runs[0].method, "olora");
   assertEquals(runs.map(({ learningRate }) => learningRate).slice(0, 4), [1e-3, 1e-2, 1e-3, 1e-2]);
   const lacking = { ...config, grid: [{ method: ["lora"], seed: [1] }] };
-  assertThrows(() => expand(lacking), RangeError, "lacks learningRate");
+  assertThrows(() => expand(lacking), RangeError, "found no learningRate");
 });
 
 Deno.test("olora sweep, killed again and again, ends with the rows of a sweep that was not", async () => {
