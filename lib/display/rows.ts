@@ -1,4 +1,4 @@
-import type { CurvePoint } from "./statistics.ts";
+import { type CurvePoint, mean } from "./statistics.ts";
 
 /** One finished run, as `train` and `sweep` append it to a JSONL file: config, curve and final figures. */
 export interface RunRow {
@@ -208,16 +208,12 @@ export function runsAtRate(rows: readonly RunRow[], rate: number): RunGroup[] {
 }
 
 /**
- * Each setting's group of `rows` at the rate where the mean validation loss at the end of its runs in `search` is lowest:
- * the same rows, or others that were made to find the rate.
+ * Each setting's group of `rows` at its best rate in `search`: the same rows, or others that were made to find the rate
+ * (`bestGroup`). Settings whose every rate diverged are left out.
  */
 export function runsAtBestRate(rows: readonly RunRow[], search: readonly RunRow[] = rows): RunGroup[] {
-  const best = new Map<string, RunGroup>();
-  for (const group of groupRuns(search)) {
-    const held = best.get(groupKey(group));
-    if (!held || finalLoss(group) < finalLoss(held)) best.set(groupKey(group), group);
-  }
-  const found = [...best.values()].filter((group) => Number.isFinite(finalLoss(group)));
+  const found = [...Map.groupBy(groupRuns(search), groupKey).values()]
+    .flatMap((groups) => bestGroup(groups) ?? []);
   if (search === rows) return found;
   const groups = groupRuns(rows);
   return found.flatMap((other) =>
@@ -229,9 +225,44 @@ function groupKey({ rows: [{ config }] }: RunGroup): string {
   return settingKey(config);
 }
 
+/**
+ * Of one setting's groups, that of the lowest validation loss at the end, a mean over bases of the means over their runs,
+ * so that no base counts more because it has more runs. Rates are compared on bases that all of them were run on
+ * (`comparedRates`), as a rate is no better for an easier base. Undefined if a run of each of them diverged.
+ */
+export function bestGroup(groups: readonly RunGroup[]): RunGroup | undefined {
+  const { bases, groups: compared } = comparedRates(groups);
+  const losses = compared.map(({ rows }) =>
+    mean([...bases].map((base) => mean(rows.filter(({ config }) => config.model === base).map(endLoss))))
+  );
+  const lowest = Math.min(...losses);
+  return Number.isFinite(lowest) ? compared[losses.indexOf(lowest)] : undefined;
+}
+
+/** Rates that it takes for one to have two on either side. */
+const ENOUGH_RATES = 5;
+
+/**
+ * Of one setting's groups, the rates that can be compared, and the bases that all of them were run on: as many bases as
+ * have five rates in common, else as many rates as one base has.
+ */
+export function comparedRates(
+  groups: readonly RunGroup[],
+): { readonly bases: ReadonlySet<string | undefined>; readonly groups: readonly RunGroup[] } {
+  const basesOf = ({ rows }: RunGroup) => new Set(rows.map(({ config }) => config.model));
+  const found = [...new Set(groups.flatMap((group) => [...basesOf(group)]))].map((base) => {
+    const own = groups.filter((group) => basesOf(group).has(base));
+    return { groups: own, bases: own.map(basesOf).reduce((a, b) => a.intersection(b)) };
+  });
+  const order = (a: typeof found[number], b: typeof found[number]) =>
+    Math.min(b.groups.length, ENOUGH_RATES) - Math.min(a.groups.length, ENOUGH_RATES) ||
+    b.bases.size - a.bases.size || b.groups.length - a.groups.length;
+  return found.sort(order)[0] ?? { bases: new Set(), groups: [] };
+}
+
 /** Mean validation loss of a group at the end, nats per token; infinity if one of its runs diverged. */
 export function finalLoss({ rows }: RunGroup): number {
-  return rows.reduce((sum, row) => sum + endLoss(row), 0) / rows.length;
+  return mean(rows.map(endLoss));
 }
 
 /** Validation loss of one run at the end; infinity if it diverged. */
@@ -240,12 +271,15 @@ export function endLoss({ diverged, final: { validation } }: RunRow): number {
 }
 
 /**
- * Whether the setting was also run at two lower and two higher rates: only then is its best rate an optimum and
- * not the edge of a grid.
+ * Whether two lower and two higher rates of the setting were compared with the group's (`comparedRates`): only then is its
+ * best rate an optimum and not the edge of a grid.
  */
 export function isInterior(group: RunGroup, rows: readonly RunRow[]): boolean {
-  const same = groupRuns(rows).filter((other) => groupKey(other) === groupKey(group));
-  const rates = same.map(({ rate }) => rate);
-  const below = rates.filter((rate) => rate < group.rate).length;
-  return below >= 2 && rates.length - 1 - below >= 2;
+  const own = groupRuns(rows).filter((other) => groupKey(other) === groupKey(group));
+  const rates = comparedRates(own).groups.map(({ rate }) => rate);
+  const [below, above] = [
+    rates.filter((rate) => rate < group.rate),
+    rates.filter((rate) => rate > group.rate),
+  ];
+  return below.length >= 2 && above.length >= 2;
 }

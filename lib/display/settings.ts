@@ -8,7 +8,7 @@ import {
   replicate,
 } from "./contrast.ts";
 import {
-  finalLoss,
+  bestGroup,
   groupRuns,
   isInterior,
   methodName,
@@ -35,17 +35,16 @@ export interface Setting {
 }
 
 /**
- * Each method, with its settings, of `search` at the rate where the mean validation loss of its runs is lowest; those whose
- * every rate diverged are left out. A base, permutation and seed that comes twice counts once, the first time.
+ * Each method, with its settings, of `search` at its best rate (`bestGroup`); those whose every rate diverged are left out.
+ * A base, permutation and seed that comes twice counts once, the first time.
  *
  * @param fresh Runs with other seeds at those rates, if any were made.
  */
 export function bestSettings(search: readonly RunRow[], fresh: readonly RunRow[] = []): Setting[] {
   const later = settingGroups(fresh);
   return settingGroups(search).flatMap(({ key, rank, groups, rows }) => {
-    const finite = groups.filter((group) => Number.isFinite(finalLoss(group)));
-    if (!finite.length) return [];
-    const best = finite.reduce((a, b) => finalLoss(b) < finalLoss(a) ? b : a);
+    const best = bestGroup(groups);
+    if (!best) return [];
     const own = later.find((other) => other.key === key);
     return [{
       method: best.method,

@@ -116,6 +116,26 @@ Deno.test("bestSettings() counts a seed that two files hold once, the first time
   assertEquals(setting.search.map(({ final }) => final.test), [0.5, 0.7]);
 });
 
+Deno.test("bestSettings() compares rates on the bases that all of them were run on, each base as one value", () => {
+  const on = (model: string, rate: number, ...losses: number[]) =>
+    losses.map((test, i) => makeRow({ method: "olora", test, rate, seed: i + 1, config: { model } }));
+  // On the easy base alone, and so with the lowest mean, yet behind there.
+  const easy = [...on("easy", 1e-3, 0.2), ...on("easy", 3e-3, 0.3), ...on("hard", 1e-3, 0.9)];
+  assertEquals(bestSettings(easy)[0].rate, 1e-3);
+  // Three runs on one base do not outvote one run on another.
+  const uneven = [
+    ...[...on("a", 1e-3, 0.4, 0.4, 0.4), ...on("b", 1e-3, 0.9)],
+    ...[...on("a", 3e-3, 0.5, 0.5, 0.5), ...on("b", 3e-3, 0.7)],
+  ];
+  assertEquals(bestSettings(uneven)[0].rate, 3e-3);
+  // Rates of another base than those compared on are none on either side.
+  const apart = [
+    ...[1e-3, 3e-3, 1e-2].flatMap((rate) => on("a", rate, Math.abs(rate - 3e-3))),
+    ...[1e-4, 1e-1].flatMap((rate) => on("b", rate, 0)),
+  ];
+  assertEquals(bestSettings(apart).map(({ rate, counts }) => [rate, counts]), [[3e-3, false]]);
+});
+
 Deno.test("contrastSettings() takes fresh seeds where both have some, and else those the rates were chosen by", () => {
   const search = [
     ...makeSearch({ method: "olora", test: 0.5, best: 1e-3 }),
