@@ -191,15 +191,25 @@ export function rateName(rate: number): string {
 
 /**
  * All groups of `rows`, in the order of `olora`, `lora`, `full`, others, and by ascending rate: the runs of a group differ in
- * seed and base alone.
+ * seed and base alone. A run that several devices made, as the file of a sweep in parts may hold, counts once, the first
+ * time: it is no second sample.
  */
 export function groupRuns(rows: readonly RunRow[]): RunGroup[] {
-  const groups = Map.groupBy(rows, ({ config }) => `${settingKey(config)}\n${config.learningRate}`);
+  const groups = Map.groupBy(
+    eachRunOnce(rows),
+    ({ config }) => `${settingKey(config)}\n${config.learningRate}`,
+  );
   const first = ["olora", "lora", "full"];
   const order = (method: string) => first.includes(method) ? first.indexOf(method) : first.length;
   return [...groups.values()]
     .map((rows) => ({ method: methodKey(rows[0].config), rate: rows[0].config.learningRate, rows }))
     .sort((a, b) => order(a.method) - order(b.method) || a.method.localeCompare(b.method) || a.rate - b.rate);
+}
+
+/** The first row of each run, whichever device made it. */
+function eachRunOnce(rows: readonly RunRow[]): RunRow[] {
+  const settings = ({ config }: RunRow) => JSON.stringify(Object.entries(config).sort());
+  return [...Map.groupBy(rows, settings).values()].map(([first]) => first);
 }
 
 /** The groups of `rows` at one learning rate, one for each setting that was run there. */

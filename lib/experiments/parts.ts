@@ -77,7 +77,8 @@ export async function addRows(path: string, rows: readonly MeasuredRun[], work: 
 
 /**
  * Brings the rows of all parts into the sweep's file, in the order of its runs. Killed at any moment, it can be called
- * again: a row is never lost, as the parts keep theirs, and never doubled.
+ * again: a row is never lost, as the parts keep theirs, and never doubled. A run that several devices made keeps the row of
+ * each; `groupRuns` counts it once.
  */
 export async function gather({ rows, work }: SweepFiles, identities: RunIdentities): Promise<void> {
   const found = await identities.find(await readPartRows(work));

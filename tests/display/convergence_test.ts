@@ -81,6 +81,19 @@ Deno.test("groupRuns() orders methods and rates, whatever the order of the rows"
   assertEquals(groupRuns(rows.toReversed()).map(({ method, rate }) => `${method} ${rate}`), names);
 });
 
+Deno.test("groupRuns() counts a run that two devices made once", () => {
+  const one = row("lora", 1e-3, 0, [4, 3]);
+  const [group] = groupRuns([one, row("lora", 1e-3, 1, [4, 3]), {
+    ...one,
+    run: "elsewhere",
+    device: "another",
+  }]);
+  assertEquals(group.rows.map(({ config, device }) => [config.seed, device]), [[0, one.device], [
+    1,
+    one.device,
+  ]]);
+});
+
 Deno.test("runsAtBestRate() takes the lowest mean validation loss and never a rate where a run diverged", () => {
   const rows = [
     row("lora", 1e-3, 0, [4, 3]),
