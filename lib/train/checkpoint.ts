@@ -4,7 +4,7 @@ import { selectTargets } from "../adapters/targets.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import { readJson, readTextIfAny } from "../io/json_file.ts";
 import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
-import { writeFileAtomic } from "../io/atomic.ts";
+import { syncFolder, writeFileAtomic } from "../io/atomic.ts";
 import { moduleRank, type PeftFactors } from "../io/peft_format.ts";
 import type { Model } from "../nn/model.ts";
 import type { Trainer } from "./train.ts";
@@ -32,7 +32,7 @@ export interface CheckpointState {
  * in the data, and the kernel variants in use. Random numbers are functions of seed and step.
  *
  * The folder is written aside and renamed, so there is always one whole checkpoint: `folder`, or `folder.old` while
- * the two change places.
+ * the two change places, which is not touched until `folder` is there again.
  *
  * @param identity What determines the run; a checkpoint of another run is refused.
  */
@@ -56,10 +56,20 @@ export async function saveCheckpoint(folder: string, trainer: Trainer, identity:
     adapter: trainer.adapter.config,
   };
   await writeFileAtomic(`${aside}/state.json`, JSON.stringify(state, null, 2) + "\n");
-  await Deno.remove(`${folder}.old`, { recursive: true }).catch(ignoreMissing);
-  await Deno.rename(folder, `${folder}.old`).catch(ignoreMissing);
+  if (await readTextIfAny(`${folder}/state.json`) !== undefined) {
+    await Deno.remove(`${folder}.old`, { recursive: true }).catch(ignoreMissing);
+    await Deno.rename(folder, `${folder}.old`);
+  }
   await Deno.rename(aside, folder);
+  await syncFolder(`${folder}/..`);
   await Deno.remove(`${folder}.old`, { recursive: true }).catch(ignoreMissing);
+}
+
+/** Removes the checkpoint at `folder`, the older one too that a save which was cut off may have left. */
+export async function removeCheckpoint(folder: string): Promise<void> {
+  for (const place of [`${folder}.old`, folder, `${folder}.new`]) {
+    await Deno.remove(place, { recursive: true }).catch(ignoreMissing);
+  }
 }
 
 /** What a stored checkpoint says of its place, or undefined where there is none. */

@@ -17,7 +17,13 @@ import { readPeftAdapter } from "../io/peft.ts";
 import { moduleRank, moduleScale, type PeftAdapter } from "../io/peft_format.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { settleVariants } from "../ops/variants.ts";
-import { readCheckpoint, restoreCheckpoint, saveCheckpoint, storedStart } from "./checkpoint.ts";
+import {
+  readCheckpoint,
+  removeCheckpoint,
+  restoreCheckpoint,
+  saveCheckpoint,
+  storedStart,
+} from "./checkpoint.ts";
 import { meanLoss } from "./evaluate.ts";
 import { type MemoryPlan, reserveMemory } from "./memory.ts";
 import { attachOnQuantized, hasOwnBase } from "./quantized_base.ts";
@@ -148,7 +154,7 @@ export async function* trainRun(config: RunConfig, control: RunControl): AsyncGe
       `${out}/run.json`,
       JSON.stringify({ identity, steps, config, ...made }, null, 2) + "\n",
     );
-    await Deno.remove(place!, { recursive: true }).catch(() => {});
+    await removeCheckpoint(place!);
   }
   yield event({ finished: true });
 }
