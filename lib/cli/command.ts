@@ -115,6 +115,12 @@ export async function checkInputs(model: string, ...files: (string | undefined)[
   for (const file of files) if (file !== undefined) await findData(file);
 }
 
+/** The path that a `file:` URL stands for, with forward slashes: `C:/…` on Windows. */
+export function pathOf(url: URL, os: typeof Deno.build.os = Deno.build.os): string {
+  const path = decodeURIComponent(url.pathname);
+  return os === "windows" ? path.slice(1) : path;
+}
+
 /** A progress bar on stderr: one line that changes in a terminal, now and then a line elsewhere. */
 export function progressBar(): ProgressReporter {
   const isTerminal = Deno.stderr.isTerminal();

@@ -54,7 +54,7 @@ export const compare: Command = {
 
   async run(args, output) {
     const [name, data] = [args.required("model"), args.required("data")];
-    await checkInputs(name, data, undefined, args.text("validation"));
+    await checkInputs(name, data, args.text("validation"), args.text("test"));
     const out = args.text("out") ?? "out/compare";
     using gpu = await openGpu(output);
     using model = await loadModel(name, { gpu });

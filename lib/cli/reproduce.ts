@@ -18,14 +18,13 @@ import {
   MODEL_HELP,
   openGpu,
   type Output,
+  pathOf,
   progressBar,
   StoppedError,
 } from "./command.ts";
 import { results, resultsText, writeResults } from "./reproduce_output.ts";
 
-const CONFIG = decodeURIComponent(
-  new URL("../../data/experiments/convergence.json", import.meta.url).pathname,
-);
+const CONFIG = pathOf(new URL("../../data/experiments/convergence.json", import.meta.url));
 /** Seeds of the runs made here; the sweep that chose the rates used others. */
 const SEEDS = [11, 12, 13];
 /** Seconds that all runs may take together, beside loading, planning and the report. */

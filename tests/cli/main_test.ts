@@ -54,6 +54,22 @@ Deno.test("olora exits with 1 and one line that says what was wrong", async () =
     [["tasks", "--model", "tiny", "--tasks", "tiny-piqa", "--shots", "-1"], "expected a whole number >= 0"],
     [["eval", "--model", MODEL, "--ids", "tests"], "error: Cannot use tests: Is a directory"],
     [["sweep", "no.json"], "no.json"],
+    [
+      [
+        "compare",
+        "--model",
+        MODEL,
+        "--data",
+        DATA,
+        "--methods",
+        "olora,lora",
+        "--budget",
+        "10",
+        "--test",
+        "no.jsonl",
+      ],
+      "Cannot read no.jsonl: there is no such file",
+    ],
     [["generate", "--model", "tiny", "--prompt", "The", "--top-p", "2"], "with topP 2"],
   ];
   for (const [words, message] of cases) {
