@@ -1,4 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
+import { rateName, type RunRow } from "../../lib/display/rows.ts";
+import { readJsonl } from "../../lib/io/jsonl.ts";
 
 const DATA = new URL("../../data/", import.meta.url);
 const json = async (name: string) => JSON.parse(await Deno.readTextFile(new URL(name, DATA)));
@@ -69,4 +71,42 @@ Deno.test("data/README.md: losses before and in plain quantisation are the means
   const before = quantized.reduce((sum, { unquantizedLoss }) => sum + unquantizedLoss / quantized.length, 0);
   const plain = ["nf4", "int8"].map((dtype) => meanOf(dtype, "none", 0, "loss"));
   assertEquals(found, [before, ...plain].map((loss) => loss.toFixed(4)));
+});
+
+Deno.test("data/README.md: what full fine-tuning and the best adapter reach is the mean of study.jsonl", async () => {
+  const rows = (await readJsonl(decodeURIComponent(new URL("results/study.jsonl", DATA).pathname)))
+    .map(({ value }) => value as RunRow);
+  const settings = [["full", 3e-4], ["lora", 3e-3], ["olora", 3e-3]] as const;
+  const mean = (i: number, method: string, name: "validation" | "forgetting") => {
+    const rate = settings.find(([other]) => other === method)![1];
+    const own = rows.filter(({ config }) =>
+      config.method === method && config.learningRate === rate &&
+      config.model === ["tiny", "tiny:2", "tiny:3"][i]
+    );
+    return own.reduce((sum, { final }) => sum + final[name]! / own.length, 0);
+  };
+  const expect = (name: string, value: (i: number) => number) =>
+    assertEquals(cells(name), [0, 1, 2].map((i) => value(i).toFixed(3)), name);
+  for (const [method, rate] of settings) {
+    expect(`${method}, ${rateName(rate)}: validation`, (i) => mean(i, method, "validation"));
+    if (method !== "olora") {
+      expect(`${method}, ${rateName(rate)}: general lost`, (i) => mean(i, method, "forgetting"));
+    }
+  }
+  expect("share of the gap, lora", (i) => {
+    const before = bases[i].losses["facts/validation"];
+    return (before - mean(i, "lora", "validation")) / (before - mean(i, "full", "validation"));
+  });
+});
+
+Deno.test("data/README.md: base 1 alone is not above chance on tiny-hellaswag", () => {
+  const [, said] = page.match(/standard\serror\sof\s([\d.]+)/)!;
+  const error = Math.sqrt(0.25 * 0.75 / 200);
+  assertEquals(said, error.toFixed(3));
+  const above = bases.map(({ accuracy }) => {
+    const { accuracy: share, items } = accuracy["tiny-hellaswag"];
+    assertEquals(items, 200);
+    return share > 0.25 + 1.96 * error;
+  });
+  assertEquals(above, [false, true, true]);
 });
