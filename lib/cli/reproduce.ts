@@ -85,9 +85,10 @@ export const reproduce: Command = {
     if (!plan || !live) {
       throw new StoppedError("Cannot finish: stopped; the same command goes on where it was");
     }
-    const made = results(committed, live as unknown as RunRow[]);
+    const isWhole = mode !== "quick" && plan.steps === runs[0].steps;
+    const made = results(committed, live as unknown as RunRow[], isWhole);
     output.say(resultsText(made));
-    await writeResults(out, made, committed, {
+    await writeResults(out, made, {
       device: gpu.info.name,
       isSoftware: gpu.info.isSoftware,
       facts: {

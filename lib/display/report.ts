@@ -27,8 +27,6 @@ export interface ReportOptions {
   readonly verdicts: readonly Verdict[];
   /** What the verdicts rest on, below them. */
   readonly verdictNote?: string;
-  /** Address of a page with firmer verdicts, linked below these. */
-  readonly findings?: string;
   /** Figures, each below a heading of its own. */
   readonly figures: readonly Figure[];
   /** Final loss against the learning rate, with the stops of its slider; left out without runs of a sweep. */
@@ -48,8 +46,7 @@ export interface ReportOptions {
  * @returns HTML text.
  */
 export function report(options: ReportOptions): string {
-  const { title, lead, figures, rates, verdicts, verdictNote = "", findings, tables, rerun, plotly } =
-    options;
+  const { title, lead, figures, rates, verdicts, verdictNote = "", tables, rerun, plotly } = options;
   const plots: Record<string, PlotlyFigure & { cursor?: unknown }> = {};
   const sections = figures.map((figure, i) => {
     const ids = figure.panels.map((panel, k) => {
@@ -71,12 +68,10 @@ export function report(options: ReportOptions): string {
     `<header><h1>${escapeXml(title)}</h1><p class="lead">${escapeXml(lead)}</p>${
       factsHtml(options)
     }</header>`,
-    verdicts.length
-      ? `<section><h2>What held</h2>${verdictsHtml(verdicts)}<p class="note">${escapeXml(verdictNote)}</p>${
-        findings
-          ? `<p class="note">More bases and fresh seeds: <a href="${escapeXml(findings)}">findings</a></p>`
-          : ""
-      }</section>`
+    verdicts.length || verdictNote
+      ? `<section><h2>What held</h2>${verdictsHtml(verdicts)}<p class="note">${
+        escapeXml(verdictNote)
+      }</p></section>`
       : "",
     ...sections,
     rates?.stops.length ? ratesHtml(rates.figure, rates.stops) : "",

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { MeasuredRun } from "../../lib/experiments/measure.ts";
 import { readJsonl } from "../../lib/io/jsonl.ts";
+import { browser, launch, openPage } from "../browser/chromium.ts";
 import { olora, run } from "./command_line.ts";
 
-Deno.test("olora reproduce --quick goes on after a Ctrl-C, and ends with rows, figures, report and adapters", async () => {
+Deno.test("olora reproduce --quick goes on after a Ctrl-C, and ends with rows, figures, report and adapters", async (t) => {
   const out = await Deno.makeTempDir();
   const rows = async () =>
     (await readJsonl(`${out}/metrics.jsonl`).catch(() => [])).map(({ value }) => value as MeasuredRun);
@@ -46,5 +47,18 @@ Deno.test("olora reproduce --quick goes on after a Ctrl-C, and ends with rows, f
     assert((await Deno.stat(`${out}/${name}`)).size > 0, name);
   }
   assert(!/https?:\/\/(?!www\.w3\.org)/.test(await Deno.readTextFile(`${out}/curves.svg`)));
+  await t.step({
+    name: "its report is drawn in Chromium without an error, and links to nothing outside",
+    ignore: browser.ignore,
+    async fn() {
+      const body = await Deno.readTextFile(`${out}/report.html`);
+      await using chrome = await launch();
+      await using opened = await openPage(chrome, { "/": { body, type: "text/html; charset=utf-8" } });
+      await opened.page.waitForSelector("html[data-drawn]");
+      assert(await opened.page.locator(".scatterlayer path.js-line").count() > 0);
+      assertEquals(await opened.page.locator("a[href]:not([href^='#'])").count(), 0);
+      assertEquals(opened.errors, []);
+    },
+  });
   await Deno.remove(out, { recursive: true });
 });
