@@ -92,8 +92,12 @@ export interface MeasuredRun {
   };
   /** Name of the adapter (device). */
   readonly device: string;
+  /** What the adapter tells of its hardware and driver; rows of earlier versions lack it. */
+  readonly driver?: string;
   /** The device is a software driver. */
   readonly isSoftware: boolean;
+  /** Words that started the process that made it; rows of earlier versions lack it. */
+  readonly command?: string;
   /** Kernel variant by family. */
   readonly variants: Readonly<Record<string, string>>;
   /** Version of the kit. */
@@ -232,7 +236,9 @@ export class Laboratory {
       run,
       config,
       device: gpu.info.name,
+      driver: gpu.info.driver,
       isSoftware: gpu.info.isSoftware,
+      command: commandLine(),
       variants: Object.fromEntries([...gpu.variants].sort()),
       version: VERSION,
       date: new Date().toISOString().slice(0, 10),
@@ -332,6 +338,12 @@ export class Laboratory {
       (await sharpness(adapter, batches, { preconditioner })).value;
     return { hessian: await value("none"), preconditioned: await value("adam") };
   }
+}
+
+/** `olora` or the name of the script that runs, and its arguments. */
+function commandLine(): string {
+  const script = Deno.mainModule.endsWith("/lib/cli/main.ts") ? "olora" : Deno.mainModule.split("/").at(-1);
+  return [script, ...Deno.args].join(" ");
 }
 
 function summary(layers: readonly LayerSpectrum[]): SpectrumSummary {

@@ -48,7 +48,13 @@ export function countingDevice(): Gpu {
     ...{ addEventListener: nothing, pushErrorScope: nothing, destroy: nothing },
     popErrorScope: () => Promise.resolve(null),
   };
-  const info = { name: "counting device", isSoftware: false, subgroupSize: 0, enableSubgroups: false };
+  const info = {
+    name: "counting device",
+    driver: "",
+    isSoftware: false,
+    subgroupSize: 0,
+    enableSubgroups: false,
+  };
   const gpu = new Gpu(device as unknown as GPUDevice, info, new Set());
   counting.add(gpu);
   return gpu;

@@ -1,7 +1,13 @@
 import { GpuError } from "../core/errors.ts";
 import { Gpu } from "./gpu.ts";
 import type { GpuFeature } from "./kernel.ts";
-import { adapterName, type AdapterPreference, environment, isSoftwareAdapter } from "./preference.ts";
+import {
+  adapterDriver,
+  adapterName,
+  type AdapterPreference,
+  environment,
+  isSoftwareAdapter,
+} from "./preference.ts";
 import { selfTest } from "./self_test.ts";
 
 /** Options of `openDevice`. */
@@ -42,6 +48,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Gpu> {
   };
   const gpu = new Gpu(device, {
     name: adapterName(adapter.info),
+    driver: adapterDriver(adapter.info),
     isSoftware: isSoftwareAdapter(adapter.info),
     subgroupSize: features.has("subgroups") && low === high ? low : 0,
     enableSubgroups,

@@ -5,6 +5,11 @@ export type AdapterPreference = "any" | "hardware" | "software" | (string & Reco
 export interface AdapterInfo {
   /** Description, or vendor and architecture where there is none. */
   readonly name: string;
+  /**
+   * All that the adapter tells of its hardware and driver: vendor, architecture, device, description. WebGPU has no field
+   * for a driver's version; only some descriptions name it, as llvmpipe's does.
+   */
+  readonly driver: string;
   /** True for drivers that compute on the CPU. */
   readonly isSoftware: boolean;
   /** Invocations of a subgroup where all subgroups are of one size, else 0. */
@@ -36,4 +41,9 @@ export function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
 export function adapterName(info: GPUAdapterInfo): string {
   return info.description || [info.vendor, info.architecture, info.device].filter(Boolean).join(" ") ||
     "unnamed adapter";
+}
+
+/** Vendor, architecture, device and description of an adapter, as far as it tells them. */
+export function adapterDriver({ vendor, architecture, device, description }: GPUAdapterInfo): string {
+  return [vendor, architecture, device, description].filter(Boolean).join(" ");
 }

@@ -33,7 +33,9 @@ async function sweepFiles(folder: string, name: string) {
 
 /** Rows without what differs between two times of the same run. */
 async function comparable(path: string) {
-  return (await readRows(path)).map(({ date: _, initMs: _ms, secondsPerStep: _s, ...row }) => row);
+  return (await readRows(path)).map(({ date: _, command: _c, initMs: _ms, secondsPerStep: _s, ...row }) =>
+    row
+  );
 }
 
 async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {

@@ -67,6 +67,8 @@ Deno.test("olora sweep, killed again and again, ends with the rows of a sweep th
   }
   const diverged = found.filter((row) => row.diverged);
   assertEquals(diverged.map(({ config }) => config.learningRate), [1e30]);
+  assertEquals(new Set(expected.map(({ command }) => command)), new Set([`olora sweep ${whole} --json`]));
+  for (const { driver, device } of found) assert(driver!.includes(device), driver);
   for (const { diverged, curve, final, initMs, secondsPerStep, deviceBytes } of found) {
     assert(initMs > 0 && secondsPerStep > 0 && deviceBytes > 0);
     if (diverged) continue;
