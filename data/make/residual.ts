@@ -18,13 +18,11 @@ const rows = await loadDataset(`${DATA}tiny/facts/train.jsonl`, model.tokenizer)
 const weights = gpu.liveBytes;
 const settings = { method: "olora", rank: 8, alpha: 4, targets: "all-linear" };
 
-/** Losses of a training, and the most bytes alive during it. */
-async function training(adapter: Adapter): Promise<{ losses: number[]; peak: number }> {
-  gpu.pool.resetPeak();
+/** Losses of a training. */
+async function training(adapter: Adapter): Promise<number[]> {
   const order = batches(rows, { batchSize: 16, seqLen: 64, seed: 1 });
   using trainer = new Trainer(adapter, order, { steps: STEPS, learningRate: 1e-3 });
-  const losses = (await Array.fromAsync(trainer.run())).flat().map(({ loss }) => loss);
-  return { losses, peak: gpu.pool.peakBytes };
+  return (await Array.fromAsync(trainer.run())).flat().map(({ loss }) => loss);
 }
 
 const adapter = await attach(model, settings);
@@ -33,7 +31,7 @@ const residual = await literalResidual(adapter);
 const literal = gpu.liveBytes - weights - ours;
 const first = await training(adapter);
 const second = await training(residual.adapter);
-const apart = Math.max(...first.losses.map((loss, i) => Math.abs(loss - second.losses[i])));
+const apart = Math.max(...first.map((loss, i) => Math.abs(loss - second[i])));
 await writeFileAtomic(
   `${DATA}results/residual.json`,
   JSON.stringify(

@@ -13,12 +13,14 @@ import {
 import {
   areaUnderCurve,
   type Arrival,
+  earlySpike,
   type Interval,
   INTERVAL_NOTE,
   mean,
   meanInterval,
   stepsTo,
 } from "./statistics.ts";
+import { medianArrival } from "./survival.ts";
 import { type Cell, formatFixed, formatNumber, type Table } from "./table.ts";
 
 /** Shares of LoRA's own improvement whose arrival is timed. */
@@ -249,7 +251,7 @@ export function areas({ rows }: RunGroup, horizon: number): number[] {
 
 /**
  * The comparison as a table: a row for each measure, a column for each method; mean ± half of the 95 % interval
- * over runs.
+ * over runs. What the spectrum of dW says has rows where some run measured it.
  *
  * @param groups One group for each method: `runsAtBestRate` or `runsAtRate`.
  */
@@ -259,6 +261,12 @@ export function convergenceTable(groups: readonly RunGroup[], title: string): Ta
   const measure = (name: string, cell: (group: RunGroup) => Cell): Cell[] => [name, ...groups.map(cell)];
   const mean = (name: string, value: (row: RunRow) => number | null | undefined) =>
     measure(name, ({ rows }) => formatMean(rows.map((row) => value(row) ?? NaN)));
+  const learnt = [
+    mean("‖dW‖ / ‖W‖", ({ spectrum }) => spectrum?.relativeNorm),
+    mean("Effective rank of dW", ({ spectrum }) => spectrum?.effectiveRank),
+    mean("dW in W's first directions (%)", ({ spectrum }) => 100 * (spectrum?.overlap?.top ?? NaN)),
+    mean("dW in W's last directions (%)", ({ spectrum }) => 100 * (spectrum?.overlap?.bottom ?? NaN)),
+  ];
   return {
     title,
     columns: ["", ...groups.map(({ method }) => methodName(method))],
@@ -272,6 +280,7 @@ export function convergenceTable(groups: readonly RunGroup[], title: string): Ta
         )
       ),
       measure("Area under the curve (mean loss)", (group) => formatMean(areas(group, horizon))),
+      mean("Early rise above the start", ({ curve }) => earlySpike(curve)),
       mean("Final validation loss", ({ final }) => final.validation),
       mean("Final test loss", ({ final }) => final.test),
       mean("Task accuracy (%)", ({ final }) => 100 * (final.accuracy ?? NaN)),
@@ -279,13 +288,15 @@ export function convergenceTable(groups: readonly RunGroup[], title: string): Ta
       mean("Trained parameters", ({ trainable }) => trainable),
       mean("Peak device memory (MB)", ({ deviceBytes }) => deviceBytes / 1e6),
       mean("Initialisation (ms)", ({ initMs }) => initMs),
+      mean("Training step (ms)", ({ secondsPerStep = NaN }) => 1000 * secondsPerStep),
+      ...learnt.filter(([, ...cells]) => cells.some((cell) => cell !== null)),
     ],
     note:
       `Mean ± half of the ${INTERVAL_NOTE} over runs. Losses in nats per token, forgetting is the loss gained on ` +
       "general text against the untouched base, " +
       `curves over the first ${
         formatNumber(horizon)
-      } steps. ≥: some runs never arrived and count with the last step.`,
+      } steps, the early rise over the first tenth of them. Where some runs never arrived, steps are the Kaplan–Meier median.`,
   };
 }
 
@@ -307,9 +318,8 @@ export function formatInterval({ mean, low, high }: Interval): string {
 
 function formatArrivals(arrivals: readonly Arrival[]): string {
   const late = arrivals.filter(({ censored }) => censored).length;
-  const interval = meanInterval(arrivals.map(({ steps }) => steps));
-  if (!late) return formatInterval(interval);
-  return `≥ ${formatFixed(interval.mean, 0)} (${late} of ${arrivals.length} never)`;
+  if (!late) return formatInterval(meanInterval(arrivals.map(({ steps }) => steps)));
+  return `median ${formatNumber(medianArrival(arrivals).median, 3)} (${late} of ${arrivals.length} never)`;
 }
 
 /** `3 to 5 runs`, or `5 runs` where all groups have as many. */

@@ -29,6 +29,12 @@ export interface RunRow {
   };
   /** The spectrum of what was learnt, where it was measured. */
   readonly spectrum?: {
+    /** ‖dW‖ / ‖W‖, mean over the adapted layers. */
+    readonly relativeNorm?: number;
+    /** Effective rank of dW, mean over the adapted layers. */
+    readonly effectiveRank?: number;
+    /** Share of dW's first left singular vectors inside the space of W's largest, and of its smallest. */
+    readonly overlap?: { readonly top: number; readonly bottom: number };
     /** ‖BᵀB − I‖ (Frobenius), mean over the adapted layers; null where there is no B. */
     readonly drift: number | null;
   };

@@ -110,3 +110,12 @@ Deno.test("data/README.md: base 1 alone is not above chance on tiny-hellaswag", 
   });
   assertEquals(above, [false, true, true]);
 });
+
+Deno.test("data/README.md: bytes and losses of the residual form are those of residual.json", async () => {
+  const { bytes, largestLossDifference } = await json("results/residual.json");
+  const [, ...found] = page.match(
+    /\(([\d.]+) MB on the device\) it takes ([\d.]+) MB, the kit's form ([\d.]+) MB.*?at most ([\d.e-]+) nats/s,
+  )!;
+  const [base, ours, literal] = Object.values<number>(bytes).map((count) => (count / 1e6).toFixed(2));
+  assertEquals(found, [base, literal, ours, largestLossDifference.toExponential(1)]);
+});

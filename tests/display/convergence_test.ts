@@ -144,7 +144,7 @@ Deno.test("convergenceTable() keeps runs that never arrive, at the horizon that 
     row("olora", 1e-3, 0, [4, 4, 4, 4, 2]),
     row("olora", 1e-3, 1, [4, 2, 2, 2, 2]),
   ];
-  assertEquals(cell(rows, "Steps to 50 %"), ["≥ 18 (1 of 2 never)", "10"]);
+  assertEquals(cell(rows, "Steps to 50 %"), ["median 5 (1 of 2 never)", "10"]);
 });
 
 Deno.test("convergenceTable() counts a diverged run as never arriving and says how many were averaged", () => {
@@ -153,9 +153,39 @@ Deno.test("convergenceTable() counts a diverged run as never arriving and says h
     row("olora", 1e-3, 0, [4, 9], { diverged: true, final: { validation: null } }),
     row("olora", 1e-3, 1, [4, 2, 2]),
   ];
-  assertEquals(cell(rows, "Steps to 90 %")[0], "≥ 15 (1 of 2 never)");
+  assertEquals(cell(rows, "Steps to 90 %")[0], "median 9 (1 of 2 never)");
   assertEquals(cell(rows, "Final validation")[0], "2 (1 of 2 runs)");
   assertEquals(cell(rows, "Area")[0], "2.500 (1 of 2 runs)");
+});
+
+Deno.test("convergenceTable() has no median of steps where fewer than half of the runs arrived", () => {
+  const rows = [
+    row("lora", 1e-3, 0, [4, 3, 2]),
+    ...[0, 1].map((seed) => row("olora", 1e-3, seed, [4, 4, 4])),
+  ];
+  assertEquals(cell(rows, "Steps to 50 %")[0], "median ∞ (2 of 2 never)");
+});
+
+Deno.test("convergenceTable() shows a step's time, the early rise, and what dW is where it was measured", () => {
+  const curve = [4, 5, ...Array.from({ length: 19 }, () => 3)];
+  const spectrum = {
+    drift: null,
+    relativeNorm: 0.25,
+    effectiveRank: 6,
+    overlap: { top: 0.5, bottom: 0.125 },
+  };
+  const rows = [
+    row("lora", 1e-3, 0, curve, { secondsPerStep: 0.02, spectrum }),
+    row("olora", 1e-3, 0, [4, 3]),
+  ];
+  assertEquals(cell(rows, "Training step (ms)"), [null, "20"]);
+  assertEquals(cell(rows, "Early rise"), ["0", "1"]);
+  assertEquals(cell(rows, "‖dW‖"), [null, "0.2500"]);
+  assertEquals(cell(rows, "Effective rank"), [null, "6"]);
+  assertEquals(cell(rows, "dW in W's first"), [null, "50"]);
+  assertEquals(cell(rows, "dW in W's last"), [null, "12.50"]);
+  const names = convergenceTable(runsAtRate(rows.slice(1), 1e-3), "").rows.map(([name]) => name);
+  assert(!names.some((name) => /dW/.test(String(name))));
 });
 
 Deno.test("convergenceTable() leaves the steps out where LoRA is missing or did not improve", () => {
