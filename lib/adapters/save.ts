@@ -10,8 +10,9 @@ import { linearModules } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import type { Adapter } from "./adapter.ts";
 import { findMethod, METHODS, trainsMagnitude } from "./methods.ts";
-import { attach, type AttachOptions } from "./attach.ts";
+import type { AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
+import { attachFilled, requireFit } from "./fit.ts";
 import { loadAdalora, saveAdalora } from "./save_adalora.ts";
 import { loadLayers, readLayers, saveLayers } from "./save_layers.ts";
 import { saveModel } from "./save_model.ts";
@@ -96,8 +97,9 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
   const own = await readLayers(folder);
   if (own) return await loadLayers(model, folder, own);
   const adalora = await readPeftAdalora(folder);
-  if (adalora) return await loadAdalora(model, adalora);
+  if (adalora) return await loadAdalora(model, folder, adalora);
   const { config, factors, weights } = await readPeftAdapter(folder);
+  requireFit(model, folder, factors);
   const method = startOf(config.init);
   const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
   const lost = method === "lora-ga"
@@ -112,9 +114,10 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     );
   }
   const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;
+  if (start) requireFit(model, `${folder}/start`, start);
   const kept = METHODS.find(({ peft }) => peft === config.init)?.name;
   const name = method ?? (config.dora ? "dora" : kept ?? (config.rsLora ? "rslora" : "lora"));
-  const adapter = await attach(model, {
+  return await attachFilled(model, {
     method: name,
     rank: config.rank,
     rankPattern: config.rankPattern,
@@ -128,14 +131,14 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
     ...(!method && { init: factors }),
     ...(start && { init: start }),
     ...(weights && { weights }),
-  });
-  for (const [module, { a, b, magnitude }] of factors) {
-    for (const [name, factor] of [["a", a], ["b", b], ["magnitude", magnitude]] as const) {
-      const trained = adapter.parameters.get(`${module}.${name}`);
-      if (trained && factor) model.gpu.write(trained.value, toFloat32(factor));
+  }, (adapter) => {
+    for (const [module, { a, b, magnitude }] of factors) {
+      for (const [name, factor] of [["a", a], ["b", b], ["magnitude", magnitude]] as const) {
+        const trained = adapter.parameters.get(`${module}.${name}`);
+        if (trained && factor) model.gpu.write(trained.value, toFloat32(factor));
+      }
     }
-  }
-  return adapter;
+  });
 }
 
 /** α √r in place of α for each module, which with s = α / r is the scale of rsLoRA. */

@@ -4,7 +4,8 @@ import { targetNames } from "../io/peft_targets.ts";
 import { linearModules } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import type { Adapter } from "./adapter.ts";
-import { attach, settingsOf } from "./attach.ts";
+import { settingsOf } from "./attach.ts";
+import { attachFilled, requireFit } from "./fit.ts";
 import { budgetPlan, orthogonalityOf, type RankBudget, targetRank } from "./rank_budget.ts";
 
 /**
@@ -60,16 +61,21 @@ export async function saveAdalora(adapter: Adapter, folder: string): Promise<voi
  * Attaches an AdaLoRA adapter of PEFT's with the function it had, all R triplets of each layer in place: those that were cut
  * are zero, and stay so.
  *
+ * @param folder Where it was read from, for errors.
  * @throws {RangeError} If it does not fit the model.
  */
-export async function loadAdalora(model: Model, { config, modules }: PeftAdalora): Promise<Adapter> {
+export async function loadAdalora(
+  model: Model,
+  folder: string,
+  { config, modules }: PeftAdalora,
+): Promise<Adapter> {
   const { rank, alpha, dropout, targetRank, initWarmup, finalWarmup, maskInterval, orthogonality } = config;
   const { gpu } = model;
-  const adapter = await attach(model, {
+  requireFit(model, folder, modules);
+  return await attachFilled(model, {
     ...{ method: "adalora", rank, alpha, dropout, targets: [...modules.keys()] },
     ...{ targetRank, initWarmup, finalWarmup, maskInterval, orthogonality },
-  });
-  try {
+  }, (adapter) => {
     for (const [module, { a, b, e, kept }] of modules) {
       const left = kept.flatMap((isLeft, i) => isLeft ? [i] : []);
       const [out, width, k] = [b.shape[0], a.shape[1], left.length];
@@ -86,21 +92,9 @@ export async function loadAdalora(model: Model, { config, modules }: PeftAdalora
         for (let j = 0; j < out; j++) values.p[j * rank + to] = ofB[j * k + i];
       });
       for (const [name, value] of Object.entries(values)) {
-        const { value: tensor } = adapter.parameters.get(`${module}.${name}`)!;
-        if (tensor.size !== value.length) {
-          throw new RangeError(
-            `Cannot attach adalora to ${module}: found A [${a.shape.join(", ")}] and B [${
-              b.shape.join(", ")
-            }], expected them to fit its weight [${model.weights.get(`${module}.weight`)!.shape.join(", ")}]`,
-          );
-        }
-        gpu.write(tensor, value);
+        gpu.write(adapter.parameters.get(`${module}.${name}`)!.value, value);
       }
       gpu.write(adapter.course!.saved.get(`${module}.mask`)!, Float32Array.from(kept, Number));
     }
-  } catch (error) {
-    adapter[Symbol.dispose]();
-    throw error;
-  }
-  return adapter;
+  });
 }

@@ -7,7 +7,8 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Model } from "../nn/model.ts";
 import { effectiveWeight } from "../ops/effective_weight.ts";
 import type { Adapter } from "./adapter.ts";
-import { attach, type AttachOptions } from "./attach.ts";
+import type { AttachOptions } from "./attach.ts";
+import { attachFilled } from "./fit.ts";
 import { layerWeight } from "./layer_weight.ts";
 
 const FORMAT = "olora-kit adapter";
@@ -66,8 +67,7 @@ export async function readLayers(folder: string): Promise<JsonObject | undefined
 export async function loadLayers(model: Model, folder: string, settings: JsonObject): Promise<Adapter> {
   const { format: _format, version: _version, base: _base, ...options } = settings;
   using file = await openSafetensors(`${folder}/${TENSORS}`);
-  const adapter = await attach(model, options as AttachOptions);
-  try {
+  return await attachFilled(model, options as AttachOptions, async (adapter) => {
     for (const [name, value] of numbersOf(adapter)) {
       const found = file.tensors.get(name);
       if (found?.shape.join() !== value.shape.join()) {
@@ -80,11 +80,7 @@ export async function loadLayers(model: Model, folder: string, settings: JsonObj
       }
       model.gpu.write(value, toFloat32(await file.read(name)));
     }
-  } catch (error) {
-    adapter[Symbol.dispose]();
-    throw error;
-  }
-  return adapter;
+  });
 }
 
 /** What `saveLayers` wrote of the layer at `module`, by names of its own. */
