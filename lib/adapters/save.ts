@@ -1,7 +1,7 @@
 import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { readTextIfAny } from "../io/json_file.ts";
-import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
+import { removeAdapter } from "../io/adapter_folder.ts";
+import { readPeftAdapter, readPeftStart, writePeftAdapter } from "../io/peft.ts";
 import { readPeftAdalora } from "../io/peft_adalora.ts";
 import { moduleRank, moduleScale, type PeftConfig, type PeftFactors, startOf } from "../io/peft_format.ts";
 import { targetNames } from "../io/peft_targets.ts";
@@ -28,7 +28,8 @@ import { wholeWeightSettings } from "./whole_weights.ts";
  * [B, B₀] and [A; −A₀], which is the same function. An adalora is written as PEFT's AdaLoRA (`saveAdalora`), full
  * fine-tuning as a model folder in f32, and what
  * has no two factors (mora, remora, flora, lora2, alora) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and
- * `kit_adapter.safetensors` with `<module>.<name>` for all that is trained.
+ * `kit_adapter.safetensors` with `<module>.<name>` for all that is trained. An adapter that the folder held before, in
+ * whichever form, is not there any more.
  *
  * @param options `delta`: in the kit's own form, whether to write the change of each weight too, as `<module>.delta`.
  */
@@ -38,7 +39,10 @@ export async function saveAdapter(
   { delta = false }: { delta?: boolean } = {},
 ): Promise<void> {
   const { model, config, branches } = adapter;
-  if (config.method === "full") return void await saveModel(model, folder);
+  if (config.method === "full") {
+    await saveModel(model, folder);
+    return await removeAdapter(folder);
+  }
   if (config.method === "adalora") return await saveAdalora(adapter, folder);
   if (adapter.layers.size) return await saveLayers(adapter, folder, delta);
   const transposed = config.method === "olora" &&
@@ -80,8 +84,11 @@ export async function saveAdapter(
     return await writePeftAdapter(folder, { ...plain, config: { ...settings, init } });
   }
   if (expanded) return await writePeftAdapter(folder, toPlainLora(plain, start));
-  await writePeftAdapter(`${folder}/start`, { config: { ...settings, dora: false }, factors: start });
-  await writePeftAdapter(folder, { ...plain, config: { ...settings, init: peft! } });
+  await writePeftAdapter(
+    folder,
+    { ...plain, config: { ...settings, init: peft! } },
+    { config: { ...settings, dora: false }, factors: start },
+  );
 }
 
 /**
@@ -91,7 +98,8 @@ export async function saveAdapter(
  * again from the base: for olora by QR of r columns, for pissa by SVD. PEFT's `pissa_niter_[k]` draws its start and its
  * `lora_ga` takes it from gradients; both need `start/`, which is what PEFT's `save_pretrained` writes before training.
  *
- * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached.
+ * @throws {RangeError} If it does not fit the model, or is of a kind that cannot be attached; if the folder holds an adapter
+ * in PEFT's form and one in the kit's own, or a `start/` that was saved with another adapter.
  */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
   const own = await readLayers(folder);
@@ -101,11 +109,11 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
   const { config, factors, weights } = await readPeftAdapter(folder);
   requireFit(model, folder, factors);
   const method = startOf(config.init);
-  const stored = method && await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined;
+  const start = method && await readPeftStart(folder);
   const lost = method === "lora-ga"
     ? "came from gradients"
     : /niter/.test(String(config.init)) && "was drawn at random";
-  if (method && !stored && lost) {
+  if (method && !start && lost) {
     throw new RangeError(
       `Cannot attach ${folder}: found init_lora_weights ${
         JSON.stringify(config.init)
@@ -113,7 +121,6 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
         `it with path_initial_model_for_weight_conversion, which needs none`,
     );
   }
-  const start = stored ? (await readPeftAdapter(`${folder}/start`)).factors : undefined;
   if (start) requireFit(model, `${folder}/start`, start);
   const kept = METHODS.find(({ peft }) => peft === config.init)?.name;
   const name = method ?? (config.dora ? "dora" : kept ?? (config.rsLora ? "rslora" : "lora"));

@@ -1,5 +1,6 @@
 import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import { VERSION } from "../core/version.ts";
+import { replaceAdapter, requireOneForm } from "../io/adapter_folder.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { type JsonObject, readJsonIfAny } from "../io/json_file.ts";
 import { openSafetensors, writeSafetensors } from "../io/safetensors.ts";
@@ -37,7 +38,6 @@ export async function saveLayers(adapter: Adapter, folder: string, delta: boolea
     const change = (await gpu.read(merged)).map((value, i) => value - before[i]);
     tensors.set(`${module}.delta`, hostTensor(w.shape, change));
   }
-  await writeSafetensors(`${folder}/${TENSORS}`, tensors);
   const json = {
     format: FORMAT,
     version: VERSION,
@@ -45,11 +45,19 @@ export async function saveLayers(adapter: Adapter, folder: string, delta: boolea
     ...config,
     targets: [...layers.keys()],
   };
-  await writeFileAtomic(`${folder}/${CONFIG}`, JSON.stringify(json, null, 2) + "\n");
+  await replaceAdapter(folder, async (aside) => {
+    await writeSafetensors(`${aside}/${TENSORS}`, tensors);
+    await writeFileAtomic(`${aside}/${CONFIG}`, JSON.stringify(json, null, 2) + "\n");
+  });
 }
 
-/** The settings of an adapter that `saveLayers` wrote; undefined where the folder holds none. */
+/**
+ * The settings of an adapter that `saveLayers` wrote; undefined where the folder holds none.
+ *
+ * @throws {RangeError} If it holds one in PEFT's form too.
+ */
 export async function readLayers(folder: string): Promise<JsonObject | undefined> {
+  await requireOneForm(folder);
   const json = await readJsonIfAny(`${folder}/${CONFIG}`);
   if (json && json.format !== FORMAT) {
     throw new SyntaxError(

@@ -4,10 +4,9 @@ import { loadAdapter } from "../adapters/save.ts";
 import { saveModel } from "../adapters/save_model.ts";
 import { hostTensor } from "../core/host_tensor.ts";
 import { writeGgufAdapter } from "../io/gguf_adapter.ts";
-import { readTextIfAny } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { resolveModel } from "../io/model_folder.ts";
-import { readPeftAdapter, writePeftAdapter } from "../io/peft.ts";
+import { readPeftAdapter, readPeftStart, writePeftAdapter } from "../io/peft.ts";
 import { type PeftAdapter, refuseMagnitudes, startOf } from "../io/peft_format.ts";
 import { loadModel } from "../nn/model.ts";
 import { checkInputs, type Command, openGpu, type Output } from "./command.ts";
@@ -92,9 +91,8 @@ async function plainLora(
     refuseMagnitudes(adapter.config);
     return { ...adapter, config: { ...adapter.config, init: true } };
   }
-  if (await readTextIfAny(`${folder}/start/adapter_config.json`) !== undefined) {
-    return toPlainLora(adapter, (await readPeftAdapter(`${folder}/start`)).factors, product);
-  }
+  const stored = await readPeftStart(folder);
+  if (stored) return toPlainLora(adapter, stored, product);
   if (model === undefined) {
     throw new RangeError(
       `Cannot convert ${folder} without --model: found no start/, expected it or the base to make it from`,

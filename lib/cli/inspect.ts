@@ -27,9 +27,9 @@ export const inspect: Command = {
       using file = await openSafetensors(path);
       return { kind: "safetensors", metadata: file.metadata, ...tensorsOf(file.tensors, output) };
     }
-    if (await readTextIfAny(`${path}/adapter_config.json`) !== undefined) return await adapter(path, output);
     const own = await readLayers(path);
     if (own) return await ownAdapter(path, own, output);
+    if (await readTextIfAny(`${path}/adapter_config.json`) !== undefined) return await adapter(path, output);
     return await model(await findModel(path), output);
   },
 };

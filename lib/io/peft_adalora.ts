@@ -1,4 +1,5 @@
 import type { HostTensor } from "../core/host_tensor.ts";
+import { replaceAdapter, requireOneForm } from "./adapter_folder.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { type JsonObject, readJsonIfAny } from "./json_file.ts";
 import { parsePeftConfig, peftConfigJson } from "./peft_format.ts";
@@ -67,6 +68,7 @@ export function adaloraScale({ alpha, rank }: Pick<PeftAdaloraConfig, "alpha" | 
  * @throws {RangeError} If a setting is not supported or makes no sense, or tensors and settings disagree.
  */
 export async function readPeftAdalora(folder: string): Promise<PeftAdalora | undefined> {
+  await requireOneForm(folder);
   const name = `${folder}/adapter_config.json`;
   const json = await readJsonIfAny(name);
   if (json?.peft_type !== "ADALORA") return undefined;
@@ -102,8 +104,8 @@ export async function readPeftAdalora(folder: string): Promise<PeftAdalora | und
 }
 
 /**
- * Writes a folder that PEFT's `PeftModel.from_pretrained` reads as AdaLoRA. Each file is whole or not there, and the
- * configuration comes last.
+ * Writes a folder that PEFT's `PeftModel.from_pretrained` reads as AdaLoRA, in place of any adapter that is there
+ * ({@linkcode replaceAdapter}).
  *
  * @throws {RangeError} If a shape does not fit what is kept.
  */
@@ -115,7 +117,6 @@ export async function writePeftAdalora(folder: string, { config, modules }: Peft
       tensors.set(`base_model.model.${path}.lora_${part}`, tensor);
     }
   }
-  await writeSafetensors(`${folder}/adapter_model.safetensors`, tensors);
   const isCut = [...modules.values()].some(({ kept }) => kept.includes(false));
   const { rank, targetRank, initWarmup, finalWarmup, maskInterval, steps, orthogonality, ...shared } = config;
   const { r: _, use_dora: _dora, use_rslora: _rslora, ...json } = peftConfigJson({
@@ -135,10 +136,13 @@ export async function writePeftAdalora(folder: string, { config, modules }: Peft
     tinit: initWarmup,
     total_step: steps,
   };
-  await writeFileAtomic(
-    `${folder}/adapter_config.json`,
-    JSON.stringify({ ...json, ...own }, undefined, 2) + "\n",
-  );
+  await replaceAdapter(folder, async (aside) => {
+    await writeSafetensors(`${aside}/adapter_model.safetensors`, tensors);
+    await writeFileAtomic(
+      `${aside}/adapter_config.json`,
+      JSON.stringify({ ...json, ...own }, undefined, 2) + "\n",
+    );
+  });
 }
 
 type Part = "a" | "b" | "e";
