@@ -1,10 +1,11 @@
-import { isBlockDType } from "../core/dtype.ts";
-import { type HostTensor, hostTensor } from "../core/host_tensor.ts";
+import { type BlockDType, type DType, isBlockDType } from "../core/dtype.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../core/host_tensor.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import { isGguf } from "../io/gguf.ts";
 import { readGgufTokenizer } from "../io/gguf_tokenizer.ts";
 import { readTextIfAny } from "../io/json_file.ts";
 import { type DecoderConfig, modelConfigJson } from "../io/model_config.ts";
+import { openModelTensors } from "../io/model_tensors.ts";
 import { streamSafetensors } from "../io/safetensors.ts";
 import { asStored, infoAsStored } from "../io/stored_form.ts";
 import { embeddingName, expectedTensors, HEAD, linearModules } from "../io/weights.ts";
@@ -21,7 +22,7 @@ export type SavedDType = "f32" | "f16" | "bf16";
 
 /** What a merge came to. */
 export interface MergeReport {
-  /** What the weights were rounded to. */
+  /** What the weights were rounded to; of "stored" that of the embedding. */
   readonly dtype: SavedDType;
   /** Layers whose whole change dW the rounding took away: what is written there is the base, rounded. */
   readonly lost: readonly string[];
@@ -33,9 +34,11 @@ export interface MergeReport {
  * tokenizer, which for a GGUF file are made of its metadata. W is widened and the sum made in f32, and rounded once. A head
  * that was tied and is not what the embedding is any more is written by itself.
  *
- * @param dtype What weights are rounded to; "stored" is what the base's matrices are stored as.
+ * @param dtype What weights are rounded to; "stored" is what each is stored as in the base, so that those which nothing changed
+ * keep their bits.
  * @returns What rounding did to the adapter.
- * @throws {RangeError} If `dtype` is "stored" and the base is stored in blocks, or a branch has a bias and its layer none.
+ * @throws {RangeError} If `dtype` is "stored" and the base is stored in blocks, or a branch has a bias and its layer none; or if
+ * a weight is larger than `dtype` holds, in which case no weights are written.
  */
 export async function saveModel(
   model: Model,
@@ -43,7 +46,8 @@ export async function saveModel(
   dtype: SavedDType | "stored" = "f32",
 ): Promise<MergeReport> {
   const { gpu, changes } = model;
-  const rounded = dtype === "stored" ? storedDType(model) : dtype;
+  const dtypeOf = dtype === "stored" ? await storedDTypes(model) : () => dtype;
+  const rounded = dtypeOf(embeddingName(model.config));
   const config = mergedConfig(model);
   const shapes = expectedTensors(config);
   for (const module of linearModules(config).keys()) {
@@ -67,10 +71,12 @@ export async function saveModel(
     if (layer?.bias) {
       (await gpu.read(layer.bias.value)).forEach((c, i) => values[i] += layer.scale * c);
     }
-    const tensor = hostTensor(shape, values, rounded);
+    const own = dtypeOf(name);
+    const tensor = hostTensor(shape, values, own);
+    requireHeld(name, tensor, values);
     if (branch || other) {
       const base = await gpu.read(weight);
-      const before = hostTensor(shape, base, rounded);
+      const before = hostTensor(shape, base, own);
       const isBase = before.bytes.every((byte, i) => byte === tensor.bytes[i]);
       const changed = () =>
         branch ? changesAnything(model, weight, branch) : values.some((value, i) => value !== base[i]);
@@ -78,11 +84,11 @@ export async function saveModel(
     }
     return asStored(name, tensor);
   };
-  await saveTokenizer(model, folder);
   const infos = [...shapes].map(([name, shape]) =>
-    [name, infoAsStored(name, { dtype: rounded, shape })] as const
+    [name, infoAsStored(name, { dtype: dtypeOf(name), shape })] as const
   );
   await streamSafetensors(`${folder}/model.safetensors`, new Map(infos), merged);
+  await saveTokenizer(model, folder);
   await writeFileAtomic(
     `${folder}/config.json`,
     JSON.stringify(modelConfigJson(config, rounded), null, 2) + "\n",
@@ -102,16 +108,41 @@ function moduleOf(weight: string): string {
   return weight.replace(/\.weight$/, "");
 }
 
-/** The type that the base's matrices have in common with its embedding. */
-function storedDType({ config, weights }: Model): SavedDType {
-  const blocks = [...weights.values()].find(({ dtype }) => isBlockDType(dtype));
+/** What each of the base's tensors is stored as; a head that it has not, as its embedding. Its vectors are f32 on the device. */
+async function storedDTypes({ config, weights, source }: Model): Promise<(name: string) => SavedDType> {
+  const blocks = blockDType(weights);
   if (blocks) {
     throw new RangeError(
-      `Cannot merge into ${blocks.dtype}: the base is quantised, expected one of f32, f16 and bf16 to be chosen`,
+      `Cannot merge into ${blocks}: the base is quantised, expected one of f32, f16 and bf16 to be chosen`,
     );
   }
-  return weights.get(embeddingName(config))!.dtype as SavedDType;
+  using file = await openModelTensors(source.folder);
+  const dtypes = new Map(
+    [...file.tensors].map(([name, { dtype }]) => [name, dtype.toLowerCase() as SavedDType]),
+  );
+  const embedding = dtypes.get(embeddingName(config))!;
+  return (name) => dtypes.get(name) ?? embedding;
 }
+
+/** The blocks that weights of the model are stored in; undefined where none are. */
+export function blockDType(weights: Model["weights"]): BlockDType | undefined {
+  for (const { dtype } of weights.values()) if (isBlockDType(dtype)) return dtype;
+}
+
+/** Requires that rounding made no finite number infinite. */
+function requireHeld(name: string, tensor: HostTensor, values: Float32Array): void {
+  if (tensor.dtype === "f32") return;
+  const at = toFloat32(tensor).findIndex((x, i) => !Number.isFinite(x) && Number.isFinite(values[i]));
+  if (at < 0) return;
+  throw new RangeError(
+    `Cannot write ${name} in ${tensor.dtype}: found ${
+      values[at]
+    }, expected |w| <= ${LARGEST[tensor.dtype]!}, or f32`,
+  );
+}
+
+/** The largest numbers of the types that hold less than f32. */
+const LARGEST: Partial<Record<DType, number>> = { f16: 65504, bf16: (2 - 2 ** -7) * 2 ** 127 };
 
 /** Whether s (B A − B₀ A₀), which is made on a base of zeros, has an entry that is not zero; or rows have other lengths. */
 async function changesAnything({ gpu }: Model, weight: Tensor, branch: Branch): Promise<boolean> {

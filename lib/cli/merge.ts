@@ -1,5 +1,5 @@
 import { loadAdapter } from "../adapters/save.ts";
-import { saveModel } from "../adapters/save_model.ts";
+import { blockDType, saveModel } from "../adapters/save_model.ts";
 import { loadModel } from "../nn/model.ts";
 import { checkInputs, type Command, MODEL_HELP, openGpu } from "./command.ts";
 
@@ -16,21 +16,24 @@ export const merge: Command = {
     dtype: {
       type: "text",
       value: "D",
-      help: "f32, f16, bf16, or stored: as the model's matrices are (default; not for a quantised one)",
+      help: "f32, f16, bf16, or stored: each as the model has it (default; f32 of a quantised one)",
     },
   },
 
   async run(args, output) {
     const [name, folder, out] = ["model", "adapter", "out"].map((option) => args.required(option));
-    const dtype = DTYPES.find((known) => known === (args.text("dtype") ?? "stored"));
-    if (!dtype) {
-      throw new RangeError(`Cannot merge as ${args.text("dtype")}: expected one of ${DTYPES.join(", ")}`);
-    }
+    const asked = args.text("dtype");
+    const chosen = DTYPES.find((known) => known === (asked ?? "stored"));
+    if (!chosen) throw new RangeError(`Cannot merge as ${asked}: expected one of ${DTYPES.join(", ")}`);
     await checkInputs(name, folder);
     using gpu = await openGpu(output);
     using model = await loadModel(name, { gpu });
     using adapter = await loadAdapter(model, folder);
-    const { dtype: rounded, lost } = await saveModel(model, out, dtype);
+    const blocks = asked === undefined ? blockDType(model.weights) : undefined;
+    if (blocks) {
+      output.note(`${name} is quantised (${blocks}): its weights are widened to f32; --dtype says otherwise`);
+    }
+    const { dtype: rounded, lost } = await saveModel(model, out, blocks ? "f32" : chosen);
     const layers = adapter.branches.size + adapter.layers.size;
     output.say(`Merged ${layers} layers in ${rounded}; wrote ${out}`);
     if (lost.length) {

@@ -2,8 +2,10 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
 import { saveModel } from "../../lib/adapters/save_model.ts";
 import type { Variable } from "../../lib/autograd/tape.ts";
-import { toFloat32 } from "../../lib/core/host_tensor.ts";
-import { openSafetensors } from "../../lib/io/safetensors.ts";
+import { type HostTensor, hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
+import { readModelConfig } from "../../lib/io/model_config.ts";
+import { openModelTensors } from "../../lib/io/model_tensors.ts";
+import { openSafetensors, writeSafetensors } from "../../lib/io/safetensors.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { effectiveWeight } from "../../lib/ops/effective_weight.ts";
@@ -11,8 +13,8 @@ import { rowNorms } from "../../lib/reference/magnitude.ts";
 import { bound, EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { expected, modelFolder } from "../helpers/fixtures.ts";
-import { inGguf } from "../helpers/gguf.ts";
-import { blocksAndWide } from "../helpers/gguf_model.ts";
+import { encodeGguf, inGguf } from "../helpers/gguf.ts";
+import { blocksAndWide, ggufTensors, metadataOf } from "../helpers/gguf_model.ts";
 import { inFolder } from "../helpers/folder.ts";
 
 const { ids } = await expected("llama_untied");
@@ -115,3 +117,62 @@ for (const dtype of ["f32", "bf16"] as const) {
       })
     ));
 }
+
+const NORM = "model.norm.weight";
+
+Deno.test("saveModel() keeps the stored type of each tensor, and the bits of those that nothing changed", () =>
+  inFolder(async (folder) => {
+    using original = await openModelTensors(modelFolder("llama_untied")!);
+    const config = await Deno.readTextFile(`${modelFolder("llama_untied")}/config.json`);
+    await Deno.mkdir(`${folder}/mixed`);
+    await Deno.writeTextFile(`${folder}/mixed/config.json`, config);
+    const tensors = new Map<string, HostTensor>();
+    for (const name of original.tensors.keys()) {
+      const values = toFloat32(await original.read(name));
+      const dtype = name === "lm_head.weight" || name === NORM ? "f32" : "bf16";
+      tensors.set(name, hostTensor(original.tensors.get(name)!.shape, values, dtype));
+    }
+    await writeSafetensors(`${folder}/mixed/model.safetensors`, tensors);
+    const gpu = await testDevice();
+    using model = await loadModel(`${folder}/mixed`, { gpu });
+    using _adapter = await attach(model, { method: "olora", rank: 2, targets: ["q_proj"] });
+    assertEquals(await saveModel(model, `${folder}/out`, "stored"), { dtype: "bf16", lost: [] });
+    using file = await openSafetensors(`${folder}/out/model.safetensors`);
+    for (const [name, tensor] of tensors) assertEquals(await file.read(name), tensor, name);
+  }));
+
+Deno.test("saveModel() keeps the norms of a GGUF file of F16 in f32", async () => {
+  const half = (tensor: HostTensor) =>
+    tensor.shape.length === 2 ? hostTensor(tensor.shape, toFloat32(tensor), "f16") : tensor;
+  const metadata = metadataOf(await readModelConfig(modelFolder("llama_tied")!));
+  await inFolder(async (folder) =>
+    inGguf(encodeGguf(metadata, await ggufTensors("llama_tied", half)), async (path) => {
+      using stored = await openModelTensors(path);
+      using model = await loadModel(path, { gpu: await testDevice() });
+      await saveModel(model, folder, "stored");
+      using file = await openSafetensors(`${folder}/model.safetensors`);
+      for (const name of stored.tensors.keys()) {
+        assertEquals(await file.read(name), await stored.read(name), name);
+      }
+      assertEquals(file.tensors.get(NORM)!.dtype, "F32");
+    })
+  );
+});
+
+Deno.test("saveModel() refuses a weight that the chosen type cannot hold, by name", () =>
+  inFolder(async (folder) => {
+    const gpu = await testDevice();
+    using model = await loadModel(modelFolder("llama_untied")!, { gpu });
+    using adapter = await attach(model, { method: "lora", rank: 2, targets: ["q_proj"] });
+    const { a, b } = adapter.branches.get(Q)!;
+    gpu.write(a.value, new Float32Array(a.value.size).fill(1));
+    gpu.write(b.value, new Float32Array(b.value.size).fill(4e4));
+    const { message } = await assertRejects(
+      () => saveModel(model, `${folder}/out`, "f16"),
+      RangeError,
+      `Cannot write ${Q}.weight in f16: found `,
+    );
+    assertEquals(message.endsWith("expected |w| <= 65504, or f32"), true);
+    await assertRejects(() => Deno.stat(`${folder}/out/model.safetensors`), Deno.errors.NotFound);
+    assertEquals((await saveModel(model, `${folder}/out`, "bf16")).lost, []);
+  }));
