@@ -4,11 +4,13 @@ import { loadAdapter } from "../adapters/save.ts";
 import { saveModel } from "../adapters/save_model.ts";
 import { hostTensor } from "../core/host_tensor.ts";
 import { writeGgufAdapter } from "../io/gguf_adapter.ts";
+import { localBase } from "../io/local_base.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { readPeftAdapter, readPeftStart, writePeftAdapter } from "../io/peft.ts";
 import { type PeftAdapter, refuseMagnitudes, startOf } from "../io/peft_format.ts";
 import { loadModel } from "../nn/model.ts";
+import { checkAdapter } from "./adapter_folder.ts";
 import { checkInputs, type Command, openGpu, type Output } from "./command.ts";
 
 /** `olora convert`: an adapter as plain LoRA, for PEFT or for llama.cpp, or in the paper's residual form. */
@@ -26,7 +28,8 @@ export const convert: Command = {
     model: {
       type: "text",
       value: "M",
-      help: "the base; for lora needed only where the adapter's folder has no start/",
+      help:
+        "the base (default the one that the adapter names, where it is on this machine); lora needs none where the folder has start/",
     },
     out: { type: "text", value: "DIR", help: "folder for what is made" },
     dtype: { type: "text", value: "D", help: "of gguf: f32 (default) or f16" },
@@ -43,39 +46,39 @@ export const convert: Command = {
         `Cannot convert to ${to} in ${dtype}: expected f32 or f16 for gguf, and none for the others`,
       );
     }
-    const name = args.text("model");
-    if (name !== undefined) await checkInputs(name, folder);
+    const read = await checkAdapter(folder, output);
+    const name = args.text("model") ?? await localBase(folder);
+    if (name !== undefined) await checkInputs(name);
     const adapter = await layersAsLora(folder) ?? await readPeftAdapter(folder);
-    if (adapter.unknownFields) {
-      output.say(
-        `Ignored in adapter_config.json, as nobody here knows them: ${adapter.unknownFields.join(", ")}`,
-      );
-    }
     if (to === "lora") {
       const plain = await plainLora(folder, adapter, name, joined, output);
       await writePeftAdapter(out, plain);
       output.say(`${plain.config.dora ? "DoRA" : "Plain LoRA"} of rank ${plain.config.rank}; wrote ${out}`);
-      return { out, to, rank: plain.config.rank };
+      return { out, to, rank: plain.config.rank, ...read };
     }
     if (name === undefined) {
-      throw new RangeError(`Cannot convert to ${to} without --model: expected the adapter's base`);
+      throw new RangeError(
+        `Cannot convert to ${to} without --model: expected the adapter's base, as what ${folder} names is not here`,
+      );
     }
     if (to === "gguf") {
       const plain = await plainLora(folder, adapter, name, moved, output);
       const file = `${out}/adapter.gguf`;
       await writeGgufAdapter(file, plain, await readModelConfig(await resolveModel(name)), dtype);
       output.say(`Plain LoRA of rank ${plain.config.rank} in ${dtype}; wrote ${file}`);
-      return { out: file, to, rank: plain.config.rank, dtype };
+      return { out: file, to, rank: plain.config.rank, dtype, ...read };
     }
     using gpu = await openGpu(output);
     using base = await loadModel(name, { gpu });
     using attached = await loadAdapter(base, folder);
     using residual = residualModel(attached);
-    await saveModel(residual, `${out}/model`);
+    const made = { model: `${out}/model`, adapter: `${out}/adapter` };
+    await saveModel(residual, made.model);
     const config = { ...adapter.config, init: true, baseModel: undefined };
-    await writePeftAdapter(`${out}/adapter`, { ...adapter, config });
-    output.say(`Wrote ${out}/model, whose adapted weights are W - s B0 A0, and ${out}/adapter`);
-    return { device: gpu.info.name, software: gpu.info.isSoftware, out, to, rank: adapter.config.rank };
+    await writePeftAdapter(made.adapter, { ...adapter, config });
+    output.say(`Wrote ${made.model}, whose adapted weights are W - s B0 A0, and ${made.adapter}`);
+    const ran = { device: gpu.info.name, software: gpu.info.isSoftware };
+    return { ...ran, out, to, rank: adapter.config.rank, ...made, ...read };
   },
 };
 

@@ -3,6 +3,7 @@ import { parseIds } from "../datasets/load.ts";
 import { encodeLong } from "../datasets/encode.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { score } from "../nn/score.ts";
+import { checkAdapter } from "./adapter_folder.ts";
 import type { Arguments } from "./args.ts";
 import { checkInputs, type Command, MODEL_HELP, openGpu } from "./command.ts";
 
@@ -19,10 +20,11 @@ export const evaluate: Command = {
 
   async run(args, output) {
     const rowsOf = source(args);
-    await checkInputs(args.required("model"), args.text("adapter"), args.text("text") ?? args.text("ids"));
+    const folder = args.text("adapter");
+    const read = await checkAdapter(folder, output);
+    await checkInputs(args.required("model"), args.text("text") ?? args.text("ids"));
     using gpu = await openGpu(output);
     using model = await loadModel(args.required("model"), { gpu });
-    const folder = args.text("adapter");
     using _adapter = folder === undefined ? undefined : await loadAdapter(model, folder);
     const nll = await score(model, await rowsOf(model));
     const tokens = nll.reduce((sum, row) => sum + row.length, 0);
@@ -36,6 +38,7 @@ export const evaluate: Command = {
       mean,
       perplexity: Math.exp(mean),
       tokens,
+      ...read,
       device: gpu.info.name,
       software: gpu.info.isSoftware,
     };

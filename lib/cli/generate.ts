@@ -3,6 +3,7 @@ import { renderChat } from "../io/chat_template.ts";
 import { decodeStream } from "../io/tokenizer.ts";
 import { generate as tokensOf } from "../nn/generate.ts";
 import { loadModel, type Model } from "../nn/model.ts";
+import { checkAdapter } from "./adapter_folder.ts";
 import type { Arguments } from "./args.ts";
 import { checkInputs, type Command, MODEL_HELP, openGpu } from "./command.ts";
 
@@ -32,10 +33,11 @@ export const generate: Command = {
     if ((prompt === undefined) === (chat === undefined)) {
       throw new RangeError("Cannot generate: expected either --prompt or --chat");
     }
-    await checkInputs(args.required("model"), args.text("adapter"));
+    const folder = args.text("adapter");
+    const read = await checkAdapter(folder, output);
+    await checkInputs(args.required("model"));
     using gpu = await openGpu(output);
     using model = await loadModel(args.required("model"), { gpu });
-    const folder = args.text("adapter");
     using _adapter = folder === undefined ? undefined : await loadAdapter(model, folder);
     const tokenizer = tokenizerOf(model);
     const start = chat === undefined ? tokenizer.encode(prompt!) : tokenizer.encode(
@@ -63,7 +65,7 @@ export const generate: Command = {
     }
     take(stream.end());
     output.say("");
-    return { prompt: start, ids, text, device: gpu.info.name, software: gpu.info.isSoftware };
+    return { prompt: start, ids, text, ...read, device: gpu.info.name, software: gpu.info.isSoftware };
   },
 };
 

@@ -9,6 +9,7 @@ import type { TensorInfo } from "../io/safetensors_format.ts";
 import { checkTensors } from "../io/weights.ts";
 import { planMemory } from "../train/memory.ts";
 import { textTable } from "../display/table.ts";
+import { checkAdapter } from "./adapter_folder.ts";
 import { type Command, findModel, type Output } from "./command.ts";
 
 /** The training whose memory is told. */
@@ -37,11 +38,12 @@ export const inspect: Command = {
 async function adapter(path: string, output: Output): Promise<Record<string, unknown>> {
   const about = await settingsOf(path);
   for (const [name, value] of Object.entries(about)) output.say(`${name}: ${JSON.stringify(value)}`);
+  const read = await checkAdapter(path, output);
   using file = await openSafetensors(`${path}/adapter_model.safetensors`);
-  return { kind: "adapter", adapter: about, ...tensorsOf(file.tensors, output) };
+  return { kind: "adapter", adapter: about, ...read, ...tensorsOf(file.tensors, output) };
 }
 
-/** What is told of an adapter in PEFT's format. */
+/** What is told of an adapter in PEFT's format: what is unset is left out. */
 async function settingsOf(path: string): Promise<Record<string, unknown>> {
   const adalora = await readPeftAdalora(path);
   if (adalora) {
@@ -49,8 +51,11 @@ async function settingsOf(path: string): Promise<Record<string, unknown>> {
     return { method: "adalora", ...config, baseModel, modules: adalora.modules.size };
   }
   const { config, factors } = await readPeftAdapter(path);
-  const { rank, alpha, dropout, targetModules, init, baseModel = null } = config;
-  return { rank, alpha, dropout, targetModules, init, baseModel, modules: factors.size };
+  const { rank, alpha, dropout, targetModules, init, baseModel = null, ...more } = config;
+  const isSet = (value: unknown) =>
+    value !== false && !(typeof value === "object" && Object.keys(value!).length === 0);
+  const set = Object.fromEntries(Object.entries(more).filter(([, value]) => isSet(value)));
+  return { rank, alpha, dropout, targetModules, init, ...set, baseModel, modules: factors.size };
 }
 
 /** An adapter in the kit's own form. */

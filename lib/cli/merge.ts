@@ -1,6 +1,7 @@
 import { loadAdapter } from "../adapters/save.ts";
 import { blockDType, saveModel } from "../adapters/save_model.ts";
 import { loadModel } from "../nn/model.ts";
+import { checkAdapter } from "./adapter_folder.ts";
 import { checkInputs, type Command, MODEL_HELP, openGpu } from "./command.ts";
 
 const DTYPES = ["stored", "f32", "f16", "bf16"] as const;
@@ -25,7 +26,8 @@ export const merge: Command = {
     const asked = args.text("dtype");
     const chosen = DTYPES.find((known) => known === (asked ?? "stored"));
     if (!chosen) throw new RangeError(`Cannot merge as ${asked}: expected one of ${DTYPES.join(", ")}`);
-    await checkInputs(name, folder);
+    const read = await checkAdapter(folder, output);
+    await checkInputs(name);
     using gpu = await openGpu(output);
     using model = await loadModel(name, { gpu });
     using adapter = await loadAdapter(model, folder);
@@ -41,6 +43,14 @@ export const merge: Command = {
         `Rounding to ${rounded} took the whole change away in ${lost.length} of them: ${lost.join(", ")}`,
       );
     }
-    return { device: gpu.info.name, software: gpu.info.isSoftware, out, dtype: rounded, layers, lost };
+    return {
+      device: gpu.info.name,
+      software: gpu.info.isSoftware,
+      out,
+      dtype: rounded,
+      layers,
+      lost,
+      ...read,
+    };
   },
 };

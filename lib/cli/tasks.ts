@@ -5,6 +5,7 @@ import { textTable } from "../display/table.ts";
 import { resolveModel } from "../io/model_folder.ts";
 import { loadModel, type Model } from "../nn/model.ts";
 import { type ChoiceScore, multipleChoice } from "../train/evaluate.ts";
+import { checkAdapter } from "./adapter_folder.ts";
 import type { Arguments } from "./args.ts";
 import { checkInputs, type Command, MODEL_HELP, openGpu, progressBar } from "./command.ts";
 
@@ -47,12 +48,13 @@ export const tasks: Command = {
     const [shots, seed] = [whole(args, "shots", 0), whole(args, "seed", 0)];
     const sources = await tasksOf(args.required("tasks"), args.text("shots-from"));
     const files = sources.flatMap(({ file, shotsFrom }) => [file, shotsFrom]);
-    await checkInputs(args.required("model"), args.text("adapter"), ...files);
+    const folder = args.text("adapter");
+    const read = await checkAdapter(folder, output);
+    await checkInputs(args.required("model"), ...files);
     using gpu = await openGpu(output);
     using model = await loadModel(args.required("model"), { gpu });
     const { tokenizer } = model;
     if (!tokenizer) throw new TypeError(`Cannot score tasks: ${model.source.folder} has no tokenizer.json`);
-    const folder = args.text("adapter");
     using _adapter = folder === undefined ? undefined : await loadAdapter(model, folder);
     const scores: Record<string, ChoiceScore> = {};
     const truncated: Record<string, number> = {};
@@ -90,7 +92,7 @@ export const tasks: Command = {
       note:
         "±: standard errors of accuracy (lm-evaluation-harness' acc) and of acc_norm, which is per character",
     }));
-    return { tasks: scores, truncated, device: gpu.info.name, software: gpu.info.isSoftware };
+    return { tasks: scores, truncated, ...read, device: gpu.info.name, software: gpu.info.isSoftware };
   },
 };
 

@@ -9,6 +9,7 @@ import { trainRun } from "../train/run.ts";
 import type { RunConfig } from "../train/run_config.ts";
 import type { CutRows } from "../train/run_event.ts";
 import { DivergedError } from "../train/train.ts";
+import { checkAdapter } from "./adapter_folder.ts";
 import type { Arguments } from "./args.ts";
 import {
   checkInputs,
@@ -154,7 +155,8 @@ export const train: Command = {
 
   async run(args, output) {
     const config = runConfig(args);
-    await checkInputs(config.model, config.data, config.init, config.evaluation?.data);
+    const read = await checkAdapter(config.init, output);
+    await checkInputs(config.model, config.data, config.evaluation?.data);
     if (await Deno.stat(config.out).then(({ isFile }) => isFile, () => false)) {
       throw new RangeError(`Cannot write to ${config.out}: found a file, expected a folder or nothing`);
     }
@@ -232,6 +234,7 @@ export const train: Command = {
       device: gpu.info.name,
       software: gpu.info.isSoftware,
       out: config.out,
+      ...read,
       steps: last.steps,
       ...(trainable !== undefined && { trainable }),
       ...(cut.length && { cut }),

@@ -1,7 +1,7 @@
 import type { HostTensor } from "../core/host_tensor.ts";
 import { replaceAdapter, requireOneForm } from "./adapter_folder.ts";
 import { writeFileAtomic } from "./atomic.ts";
-import { readJson, readTextIfAny } from "./json_file.ts";
+import { readJson, readJsonIfAny, readTextIfAny } from "./json_file.ts";
 import { parsePeftConfig, type PeftAdapter, peftConfigJson, unknownPeftFields } from "./peft_format.ts";
 import { parseTensorName, peftTensors, sortTensors } from "./peft_tensors.ts";
 import { openSafetensors, writeSafetensors } from "./safetensors.ts";
@@ -40,6 +40,15 @@ export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
   const targetModules = config.targetModules.length ? config.targetModules : [...sorted.factors.keys()];
   const unknownFields = unknownPeftFields(json);
   return { config: { ...config, targetModules }, ...sorted, ...(unknownFields.length && { unknownFields }) };
+}
+
+/**
+ * The fields of the adapter_config.json in `folder` that nobody here knows; none where there is no such file.
+ *
+ * @throws {SyntaxError} If it is malformed.
+ */
+export async function ignoredFields(folder: string): Promise<string[]> {
+  return unknownPeftFields(await readJsonIfAny(`${folder}/${CONFIG}`) ?? {});
 }
 
 /**

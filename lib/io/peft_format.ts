@@ -213,7 +213,8 @@ export function parsePeftConfig(json: JsonObject, name: string): PeftConfig {
 
 /** Fields of an adapter_config.json that are not known here; what they say is not in the result. */
 export function unknownPeftFields(json: JsonObject): string[] {
-  return Object.keys(json).filter((field) => !KNOWN.includes(field) && !UNSUPPORTED.includes(field));
+  const known = [...KNOWN, ...UNSUPPORTED, ...(json.peft_type === "ADALORA" ? OF_ADALORA : [])];
+  return Object.keys(json).filter((field) => !known.includes(field));
 }
 
 /**
@@ -260,6 +261,9 @@ const KNOWN = (
   "lora_dropout lora_ga_config megatron_config megatron_core modules_to_save peft_type peft_version qalora_group_size r rank_pattern " +
   "revision runtime_config target_modules task_type trainable_token_indices use_dora use_rslora velora_config"
 ).split(" ");
+
+/** Fields beside them of AdaLoRA's configuration, of which `beta1` and `beta2` are of its training alone. */
+const OF_ADALORA = "beta1 beta2 deltaT init_r orth_reg_weight target_r tfinal tinit total_step".split(" ");
 
 /** Fields of PEFT's configuration that change what the adapter computes in ways that are not supported. */
 const UNSUPPORTED = [

@@ -6,6 +6,7 @@ import { inGguf } from "../helpers/gguf.ts";
 import { blocksAndWide } from "../helpers/gguf_model.ts";
 import { run } from "./command_line.ts";
 
+const MODEL = fixturePath("llama_tied");
 const ADAPTER = fixturePath("llama_tied/init/olora");
 
 /** The object that a command prints, and what it notes. */
@@ -28,3 +29,71 @@ Deno.test("olora merge widens a quantised base to f32 and says so, where no --dt
     })
   );
 });
+
+Deno.test("olora lists the fields of adapter_config.json that nobody knows, in every command that reads it", () =>
+  inFolder(async (folder) => {
+    const adapter = `${folder}/adapter`;
+    await copyAdapter(ADAPTER, adapter, { brand_new: 1, base_model_name_or_path: MODEL });
+    await Deno.writeTextFile(`${folder}/ids.json`, "[[1, 5, 9, 13]]");
+    const base = ["--model", MODEL];
+    const data = ["--data", fixturePath("llama_tied/batches.json")];
+    const commands = [
+      ["eval", ...base, "--adapter", adapter, "--ids", `${folder}/ids.json`],
+      ["merge", ...base, "--adapter", adapter, "--out", `${folder}/merged`],
+      ["convert", "--to", "residual", "--adapter", adapter, "--out", `${folder}/residual`],
+      ["inspect", adapter],
+      ["train", ...base, ...data, "--init", adapter, "--steps", "1", "--out", `${folder}/trained`],
+      [
+        "generate",
+        "--model",
+        "tiny",
+        "--adapter",
+        `${folder}/tiny`,
+        "--prompt",
+        "The",
+        "--max-new-tokens",
+        "1",
+      ],
+      ["tasks", "--model", "tiny", "--adapter", `${folder}/tiny`, "--tasks", "tiny-piqa", "--limit", "1"],
+    ];
+    const steps = ["--steps", "0", "--out", `${folder}/of-tiny`];
+    await json("train", "--model", "tiny", "--data", "data/tiny/far/test.jsonl", ...steps);
+    await copyAdapter(`${folder}/of-tiny`, `${folder}/tiny`, { brand_new: 1 });
+    for (const words of commands) {
+      const { said, noted } = await json(...words);
+      assertEquals(said.unknownFields, ["brand_new"], words[0]);
+      assertStringIncludes(noted, "as nobody here knows them: brand_new");
+    }
+  }));
+
+Deno.test("olora inspect tells what an adapter sets beside rank and alpha, and only that", () =>
+  inFolder(async (folder) => {
+    const plain = (await json("inspect", ADAPTER)).said.adapter;
+    const set = {
+      ...{ rank_pattern: { "layers.9.q_proj": 2 }, alpha_pattern: { v_proj: 3 }, use_rslora: true },
+      ...{ bias: "lora_only", modules_to_save: ["lm_head"] },
+    };
+    await copyAdapter(ADAPTER, `${folder}/set`, set);
+    const { baseModel, modules, ...beside } = plain;
+    assertEquals((await json("inspect", `${folder}/set`)).said.adapter, {
+      ...beside,
+      ...{ rankPattern: set.rank_pattern, alphaPattern: set.alpha_pattern, rsLora: true },
+      ...{ bias: "lora_only", modulesToSave: ["lm_head"], baseModel, modules },
+    });
+    assertEquals(Object.keys(beside), ["rank", "alpha", "dropout", "targetModules", "init"]);
+  }));
+
+Deno.test("olora says of an adapter on the hub that a folder is expected", async () => {
+  const words = ["--adapter", "hf:org/lora", "--prompt", "x"];
+  const { code, stderr } = await run("generate", "--model", "tiny", ...words);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "Cannot load adapter hf:org/lora: expected a folder on this machine");
+});
+
+/** The adapter of a folder with other settings. */
+async function copyAdapter(from: string, to: string, settings: Record<string, unknown>): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  await Deno.copyFile(`${from}/adapter_model.safetensors`, `${to}/adapter_model.safetensors`);
+  const config = JSON.parse(await Deno.readTextFile(`${from}/adapter_config.json`));
+  await Deno.writeTextFile(`${to}/adapter_config.json`, JSON.stringify({ ...config, ...settings }));
+}

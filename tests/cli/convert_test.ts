@@ -35,6 +35,13 @@ async function trained(...words: string[]): Promise<{ folder: string; adapter: s
   return { folder, adapter, ids };
 }
 
+/** Has the adapter name a base that is not on this machine. */
+async function withoutBase(adapter: string): Promise<void> {
+  const path = `${adapter}/adapter_config.json`;
+  const config = JSON.parse(await Deno.readTextFile(path));
+  await Deno.writeTextFile(path, JSON.stringify({ ...config, base_model_name_or_path: "no/such-model" }));
+}
+
 const same = (actual: number[][], expected: number[][], bound: number) =>
   actual.forEach((row, i) => expectClose(row, expected[i], bound, `row ${i}`));
 
@@ -74,20 +81,9 @@ for (const [words, rank] of [[[], 6], [["--freeze", "B"], 3], [["--method", "lor
     same(await nll(ids, "--model", `${folder}/half`), expected, 1e-2);
 
     if (!words.includes("lora" as never)) {
-      await json(
-        ...[
-          "convert",
-          "--adapter",
-          adapter,
-          "--to",
-          "residual",
-          "--model",
-          MODEL,
-          "--out",
-          `${folder}/residual`,
-        ],
-      );
-      const [model, plain] = [`${folder}/residual/model`, `${folder}/residual/adapter`];
+      const words = ["convert", "--adapter", adapter, "--to", "residual", "--out", `${folder}/residual`];
+      const { model, adapter: plain } = await json(...words) as Record<string, string>;
+      assertEquals([model, plain], [`${folder}/residual/model`, `${folder}/residual/adapter`]);
       same(await nll(ids, "--model", model, "--adapter", plain), expected, 1e-5);
     }
     await Deno.remove(folder, { recursive: true });
@@ -166,6 +162,9 @@ Deno.test("olora convert makes the start again from the base where the folder ha
   const expected = await nll(ids, "--model", MODEL, "--adapter", adapter);
   await Deno.remove(`${adapter}/start`, { recursive: true });
   const words = ["--adapter", adapter, "--to", "lora", "--out", `${folder}/lora`];
+  await json("convert", ...words);
+  same(await nll(ids, "--model", MODEL, "--adapter", `${folder}/lora`), expected, 1e-5);
+  await withoutBase(adapter);
   const refused = await run("convert", ...words);
   assertEquals(refused.code, 1);
   assertMatch(refused.stderr, /error: Cannot convert \S+ without --model: found no start\//);
@@ -177,6 +176,7 @@ Deno.test("olora convert makes the start again from the base where the folder ha
 Deno.test("olora convert and merge refuse what they do not know, in one line", async () => {
   const { folder, adapter } = await trained("--steps", "1");
   const { folder: other, adapter: dora } = await trained("--steps", "1", "--method", "dora");
+  await withoutBase(adapter);
   const mora = `${folder}/mora`;
   await Deno.mkdir(mora);
   await Deno.writeTextFile(
