@@ -3,7 +3,7 @@ import { replaceAdapter, requireOneForm } from "./adapter_folder.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { readJson, readJsonIfAny, readTextIfAny } from "./json_file.ts";
 import { parsePeftConfig, type PeftAdapter, peftConfigJson, unknownPeftFields } from "./peft_format.ts";
-import { parseTensorName, peftTensors, sortTensors } from "./peft_tensors.ts";
+import { parseTensorName, peftTensors, refuseEmbeddings, sortTensors } from "./peft_tensors.ts";
 import { openSafetensors, writeSafetensors } from "./safetensors.ts";
 
 const CONFIG = "adapter_config.json";
@@ -31,6 +31,7 @@ export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
   const json = await readJson(name);
   const config = parsePeftConfig(json, name);
   using file = await openSafetensors(`${folder}/${TENSORS}`);
+  refuseEmbeddings(config, file.tensors.keys(), name);
   const tensors = new Map<string, HostTensor>();
   for (const tensor of file.tensors.keys()) {
     parseTensorName(tensor, file.path);

@@ -1,4 +1,5 @@
 import type { HostTensor } from "../core/host_tensor.ts";
+import { FAMILIES } from "./families.ts";
 import {
   moduleRank,
   type PeftAdapter,
@@ -67,6 +68,37 @@ export function parseTensorName(tensor: string, name: string): TensorName {
     }>`,
   );
 }
+
+/**
+ * Refuses low-rank factors of an embedding or of the head, by the setting that asks for them.
+ *
+ * @param tensors Names of the tensors in an adapter_model.safetensors.
+ * @param name The configuration's file, for the error.
+ * @throws {RangeError} If there are some.
+ */
+export function refuseEmbeddings(
+  { targetModules }: PeftConfig,
+  tensors: Iterable<string>,
+  name: string,
+): void {
+  for (const tensor of tensors) {
+    const [, path, isEmbedding] =
+      /^base_model\.model\.(.+)\.lora_(embedding_)?[AB](?:\.weight)?$/.exec(tensor) ?? [];
+    if (!path || !(isEmbedding || ENDS.has(path))) continue;
+    throw new RangeError(
+      `Cannot use ${name}: found target_modules ${
+        JSON.stringify(targetModules)
+      } with factors of ${path}, expected none of ` +
+        `embeddings and head, but linear layers inside the decoder`,
+    );
+  }
+}
+
+/** Where a decoder begins and ends. */
+const ENDS: ReadonlySet<string | undefined> = new Set([
+  "lm_head",
+  ...Object.values(FAMILIES).flatMap(({ names: { embedding, positions } }) => [embedding, positions]),
+]);
 
 /**
  * The factors in their pairs and the weights beside them, checked against the configuration.

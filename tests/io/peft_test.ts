@@ -248,7 +248,16 @@ const BROKEN: [string, string, string][] = [
     `${Q0}.lora_magnitude_vector`,
     "q_proj has lora_magnitude_vector [1, 3], expected none, as use_dora is false",
   ],
-  ["an embedding adapter", "base_model.model.model.embed_tokens.lora_embedding_A", "found tensor"],
+  [
+    "factors of an embedding",
+    "base_model.model.model.embed_tokens.lora_embedding_A",
+    'adapter_config.json: found target_modules ["q_proj","down_proj"] with factors of model.embed_tokens, expected none',
+  ],
+  [
+    "factors of the head",
+    "base_model.model.lm_head.lora_A.weight",
+    'found target_modules ["q_proj","down_proj"] with factors of lm_head, expected none of embeddings and head',
+  ],
   [
     "a rank other than the configured",
     `${Q0}.lora_A.weight`,
