@@ -2,6 +2,7 @@ import type { ListFileEntry } from "npm:@huggingface/hub@2.17.5";
 import type { Digest } from "./digest.ts";
 import { isGguf } from "./gguf.ts";
 import { type HubName, hubThing, requireInside } from "./hub_name.ts";
+import { hasPickle, noPickle, PICKLE } from "./pickle.ts";
 
 /** A file of a repository. */
 export interface HubFile {
@@ -85,12 +86,12 @@ export function neededFiles(name: HubName, paths: readonly string[], spec: strin
   }
   if (weights !== undefined) throw missing(spec, "no config.json", "one beside the weights");
   if (gguf.length) throw missing(spec, "no model.safetensors", `one of its GGUF files by name: ${named}`);
-  if (paths.some((path) => path.endsWith(".bin"))) {
+  if (hasPickle(paths)) {
+    const python = `AutoModelForCausalLM.from_pretrained("${name.repo}").save_pretrained("folder")`;
     throw missing(
       spec,
-      "weights only as .bin, Python's pickle, which is not read",
-      `safetensors: take a revision that has them (hf:${name.repo}@refs/pr/N), or convert with Python ` +
-        `(AutoModelForCausalLM.from_pretrained("${name.repo}").save_pretrained("folder")) and load the folder`,
+      PICKLE,
+      noPickle(python, `take a revision that has them (hf:${name.repo}@refs/pr/N)`),
     );
   }
   throw missing(spec, "no weights", `model.safetensors or ${INDEX}`);

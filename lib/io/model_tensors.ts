@@ -2,6 +2,7 @@ import type { HostTensor } from "../core/host_tensor.ts";
 import { isGguf } from "./gguf.ts";
 import { openGgufModel } from "./gguf_model.ts";
 import { parseJsonObject } from "./json_file.ts";
+import { hasPickleIn, noPickle, PICKLE } from "./pickle.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 import { fullName, infoWithRowsOut, withRowsOut } from "./stored_form.ts";
@@ -37,9 +38,11 @@ export async function openModelTensors(folder: string): Promise<ModelTensors> {
   const index = `${folder}/model.safetensors.index.json`;
   if (await exists(single)) return view(folder, [await openSafetensors(single)]);
   if (!await exists(index)) {
-    const pickle = await exists(`${folder}/pytorch_model.bin`) ? "only pytorch_model.bin" : "neither";
+    const [found, expected] = await hasPickleIn(folder)
+      ? [PICKLE, noPickle(`AutoModelForCausalLM.from_pretrained("${folder}").save_pretrained("folder")`)]
+      : ["neither", "model.safetensors or model.safetensors.index.json"];
     throw new Deno.errors.NotFound(
-      `Cannot read the weights of ${folder}: found ${pickle}, expected model.safetensors or model.safetensors.index.json`,
+      `Cannot read the weights of ${folder}: found ${found}, expected ${expected}`,
     );
   }
   const weightMap = parseIndex(await Deno.readTextFile(index), index);

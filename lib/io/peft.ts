@@ -3,7 +3,13 @@ import { replaceAdapter, requireOneForm } from "./adapter_folder.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { readJson, readJsonIfAny, readTextIfAny } from "./json_file.ts";
 import { parsePeftConfig, type PeftAdapter, peftConfigJson, unknownPeftFields } from "./peft_format.ts";
-import { parseTensorName, peftTensors, refuseEmbeddings, sortTensors } from "./peft_tensors.ts";
+import {
+  openPeftTensors,
+  parseTensorName,
+  peftTensors,
+  refuseEmbeddings,
+  sortTensors,
+} from "./peft_tensors.ts";
 import { openSafetensors, writeSafetensors } from "./safetensors.ts";
 
 const CONFIG = "adapter_config.json";
@@ -30,7 +36,7 @@ export async function readPeftAdapter(folder: string): Promise<PeftAdapter> {
   const name = `${folder}/${CONFIG}`;
   const json = await readJson(name);
   const config = parsePeftConfig(json, name);
-  using file = await openSafetensors(`${folder}/${TENSORS}`);
+  using file = await openPeftTensors(folder);
   refuseEmbeddings(config, file.tensors.keys(), name);
   const tensors = new Map<string, HostTensor>();
   for (const tensor of file.tensors.keys()) {

@@ -4,8 +4,8 @@ import { writeFileAtomic } from "./atomic.ts";
 import { type JsonObject, readJsonIfAny } from "./json_file.ts";
 import { parsePeftConfig, peftConfigJson } from "./peft_format.ts";
 import type { PeftTargets } from "./peft_targets.ts";
-import { checkSelected } from "./peft_tensors.ts";
-import { openSafetensors, writeSafetensors } from "./safetensors.ts";
+import { checkSelected, openPeftTensors } from "./peft_tensors.ts";
+import { writeSafetensors } from "./safetensors.ts";
 
 /** The settings of an AdaLoRA adapter (Zhang et al. 2023, arXiv:2303.10512) in PEFT's format. */
 export interface PeftAdaloraConfig extends PeftTargets {
@@ -73,7 +73,7 @@ export async function readPeftAdalora(folder: string): Promise<PeftAdalora | und
   const json = await readJsonIfAny(name);
   if (json?.peft_type !== "ADALORA") return undefined;
   const config = parseConfig(json, name);
-  using file = await openSafetensors(`${folder}/adapter_model.safetensors`);
+  using file = await openPeftTensors(folder);
   const parts = new Map<string, Partial<Record<Part, HostTensor>>>();
   for (const tensor of file.tensors.keys()) {
     const [, path, part] = /^base_model\.model\.(.+)\.lora_([ABE])$/.exec(tensor) ?? [];

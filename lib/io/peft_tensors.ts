@@ -8,7 +8,28 @@ import {
   type PeftRows,
 } from "./peft_format.ts";
 import { isSelected, type PeftTargets } from "./peft_targets.ts";
+import { hasPickleIn, noPickle, PICKLE } from "./pickle.ts";
+import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import { asStored, withRowsOut } from "./stored_form.ts";
+
+/**
+ * Opens the adapter_model.safetensors in `folder`.
+ *
+ * @throws {Deno.errors.NotFound} If there is none; of an adapter_model.bin the message says what to do.
+ * @throws {SyntaxError} If it is malformed.
+ */
+export async function openPeftTensors(folder: string): Promise<SafetensorsFile> {
+  try {
+    return await openSafetensors(`${folder}/adapter_model.safetensors`);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound && await hasPickleIn(folder))) throw cause;
+    const python = `AutoPeftModelForCausalLM.from_pretrained("${folder}").save_pretrained("folder")`;
+    throw new Deno.errors.NotFound(
+      `Cannot read the adapter ${folder}: found ${PICKLE}, expected ${noPickle(python)}`,
+      { cause },
+    );
+  }
+}
 
 /** How the names of an adapted module's tensors end in an adapter_model.safetensors. */
 const FACTORS: Readonly<Record<string, keyof PeftFactors>> = {

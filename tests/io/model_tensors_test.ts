@@ -72,8 +72,12 @@ Deno.test("openModelTensors() says what it looked for in a folder without weight
     Deno.errors.NotFound,
     "found neither, expected model.safetensors",
   );
-  await Deno.writeTextFile(`${folder}/pytorch_model.bin`, "");
-  await assertRejects(() => openModelTensors(folder), Deno.errors.NotFound, "found only pytorch_model.bin");
+  await Deno.writeTextFile(`${folder}/pytorch_model-00001-of-00002.bin`, "");
+  await assertRejects(
+    () => openModelTensors(folder),
+    Deno.errors.NotFound,
+    "found weights only as .bin, Python's pickle",
+  );
   await Deno.remove(folder, { recursive: true });
 });
 

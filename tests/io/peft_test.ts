@@ -287,6 +287,12 @@ Deno.test("readPeftAdapter() names what is missing in the folder", () =>
     await writePeftAdapter(folder, sample());
     await Deno.remove(`${folder}/adapter_model.safetensors`);
     await assertRejects(() => readPeftAdapter(folder), Deno.errors.NotFound, "adapter_model.safetensors");
+    await Deno.writeTextFile(`${folder}/adapter_model.bin`, "");
+    await assertRejects(
+      () => readPeftAdapter(folder),
+      Deno.errors.NotFound,
+      `.bin, Python's pickle, which is not read, expected safetensors: convert with Python (AutoPeftModelForCausalLM.`,
+    );
   }));
 
 Deno.test("writePeftAdapter() refuses factors that do not fit, and writes nothing", () =>
