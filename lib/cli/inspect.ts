@@ -72,7 +72,7 @@ async function ownAdapter(
 async function model(path: string, output: Output): Promise<Record<string, unknown>> {
   const config = await readModelConfig(path);
   using file = await openModelTensors(path);
-  checkTensors(config, file.tensors, path);
+  checkTensors(config, file.tensors, file.fileOf);
   for (const [name, value] of Object.entries(config)) output.say(`${name}: ${JSON.stringify(value)}`);
   const tensors = tensorsOf(file.tensors, output);
   const { method, rank, batchSize: batch } = TRAINING;

@@ -131,6 +131,7 @@ function view(file: GgufFile, stored: ReadonlyMap<string, string>, config: JsonO
   return {
     paths: [file.path],
     tensors: new Map([...stored].map(([name, own]): [string, TensorInfo] => [name, file.tensors.get(own)!])),
+    fileOf: () => file.path,
     async read(name) {
       const own = stored.get(name);
       if (own === undefined) {

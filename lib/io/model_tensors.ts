@@ -13,6 +13,8 @@ export interface ModelTensors extends Disposable {
   readonly paths: readonly string[];
   /** All tensors by name. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The file that holds the tensor of this name; of one that is not there, the file that should list it. */
+  fileOf(name: string): string;
   /**
    * Reads one tensor from the shard that holds it.
    *
@@ -36,7 +38,7 @@ export async function openModelTensors(folder: string): Promise<ModelTensors> {
   if (isGguf(folder)) return await openGgufModel(folder);
   const single = `${folder}/model.safetensors`;
   const index = `${folder}/model.safetensors.index.json`;
-  if (await exists(single)) return view(folder, [await openSafetensors(single)]);
+  if (await exists(single)) return view(single, [await openSafetensors(single)]);
   if (!await exists(index)) {
     const [found, expected] = await hasPickleIn(folder)
       ? [PICKLE, noPickle(`AutoModelForCausalLM.from_pretrained("${folder}").save_pretrained("folder")`)]
@@ -60,7 +62,7 @@ export async function openModelTensors(folder: string): Promise<ModelTensors> {
         `Cannot read tensor ${name}: ${folder}/${shard} lacks it, but ${index} places it there`,
       );
     }
-    return view(folder, files);
+    return view(index, files);
   } catch (error) {
     files.forEach((file) => file.close());
     throw error;
@@ -89,7 +91,7 @@ export function parseIndex(text: string, name: string): Map<string, string> {
   return new Map(Object.entries(map as Record<string, string>));
 }
 
-function view(folder: string, files: SafetensorsFile[]): ModelTensors {
+function view(list: string, files: SafetensorsFile[]): ModelTensors {
   const owner = new Map<string, { file: SafetensorsFile; own: string }>();
   for (const file of files) {
     for (const own of file.tensors.keys()) {
@@ -107,9 +109,10 @@ function view(folder: string, files: SafetensorsFile[]): ModelTensors {
     tensors: new Map(
       [...owner].map(([name, { file, own }]) => [name, infoWithRowsOut(name, file.tensors.get(own)!)]),
     ),
+    fileOf: (name) => owner.get(name)?.file.path ?? list,
     async read(name) {
       const found = owner.get(name);
-      if (!found) throw new RangeError(`Cannot read tensor ${name}: ${folder} has no tensor of that name`);
+      if (!found) throw new RangeError(`Cannot read tensor ${name}: ${list} has no tensor of that name`);
       return withRowsOut(name, await found.file.read(found.own));
     },
     close,

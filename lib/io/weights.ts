@@ -86,36 +86,40 @@ const BUFFERS = /rotary_emb\.inv_freq$|\.attn\.(masked_)?bias$/;
  *
  * @param config What the model should be.
  * @param tensors What the file holds.
- * @param name The file or folder, for errors.
+ * @param fileOf The file that holds a tensor, or that should list it, for errors.
  * @throws {RangeError} If a tensor is missing, unexpected, of a wrong shape or of a type other than F32, F16,
  * BF16 or (in a GGUF file) a block format: one message with the first five, each with what was found and expected.
  */
 export function checkTensors(
   config: DecoderConfig,
   tensors: ReadonlyMap<string, Pick<TensorInfo, "dtype" | "shape">>,
-  name: string,
+  fileOf: (tensor: string) => string,
 ): void {
   const problems: string[] = [];
   const expected = expectedTensors(config);
   for (const [tensor, shape] of expected) {
     const found = tensors.get(tensor);
     if (!found) {
-      problems.push(`${tensor}: found nothing, expected [${shape.join(", ")}]`);
+      problems.push(`${tensor} in ${fileOf(tensor)}: found nothing, expected [${shape.join(", ")}]`);
     } else if (found.shape.join() !== shape.join()) {
-      problems.push(`${tensor}: found shape [${found.shape.join(", ")}], expected [${shape.join(", ")}]`);
+      problems.push(
+        `${tensor} in ${fileOf(tensor)}: found shape [${found.shape.join(", ")}], expected [${
+          shape.join(", ")
+        }]`,
+      );
     } else if (!["f32", "f16", "bf16", ...blockDTypes].includes(found.dtype.toLowerCase())) {
-      problems.push(`${tensor}: found dtype ${found.dtype}, expected F32, F16 or BF16`);
+      problems.push(`${tensor} in ${fileOf(tensor)}: found dtype ${found.dtype}, expected F32, F16 or BF16`);
     }
   }
   for (const [tensor, { shape }] of tensors) {
     if (expected.has(tensor) || BUFFERS.test(tensor)) continue;
     if (tensor === HEAD && config.tiedEmbeddings) continue;
-    problems.push(`${tensor}: found [${shape.join(", ")}], expected no such tensor`);
+    problems.push(`${tensor} in ${fileOf(tensor)}: found [${shape.join(", ")}], expected no such tensor`);
   }
   if (problems.length === 0) return;
   const more = problems.length > 5 ? `; and ${problems.length - 5} more` : "";
   throw new RangeError(
-    `Cannot use the weights of ${name} as its config.json describes them: ${
+    `Cannot use weights that are not what their configuration describes: ${
       problems.slice(0, 5).join("; ")
     }${more}`,
   );

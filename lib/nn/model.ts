@@ -106,7 +106,7 @@ export async function loadModel(
     throw error;
   });
   using file = await openModelTensors(folder);
-  checkTensors(config, file.tensors, folder);
+  checkTensors(config, file.tensors, file.fileOf);
   const names = [...expectedTensors(config).keys()];
   const total = names.reduce((sum, name) => sum + file.tensors.get(name)!.byteLength, 0);
   const given = await reservable(gpu, total, freeBytes);

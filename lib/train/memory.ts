@@ -138,7 +138,7 @@ async function storedTypes(folder: string, config: DecoderConfig): Promise<(name
   try {
     using file = await openModelTensors(folder);
     const { tensors } = file;
-    checkTensors(config, tensors, folder);
+    checkTensors(config, tensors, file.fileOf);
     // What checkTensors lets pass is called as it is stored.
     return (name) => tensors.get(name)!.dtype.toLowerCase() as DType;
   } catch (error) {

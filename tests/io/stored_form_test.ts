@@ -75,7 +75,7 @@ Deno.test("openModelTensors() gives GPT-2's matrices as [out, in], and loadModel
   await assertRejects(
     () => loadModel(folder, { gpu }),
     RangeError,
-    `Cannot use the weights of ${folder} as its config.json describes them: transformer.h.1.ln_2.weight: found nothing, expected [28]`,
+    `transformer.h.1.ln_2.weight in ${folder}/model.safetensors: found nothing, expected [28]`,
   );
   await Deno.remove(folder, { recursive: true });
 });

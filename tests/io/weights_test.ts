@@ -102,33 +102,35 @@ Deno.test("linearModules() names the layers of OPT and GPT-2 as PEFT does", () =
 });
 
 Deno.test("checkTensors() lets a whole model pass, with inv_freq and a repeated tied head", () => {
-  checkTensors(CONFIG, stored(), "m");
+  checkTensors(CONFIG, stored(), fileOf);
   const tied = { ...CONFIG, tiedEmbeddings: true };
   const more = stored();
   more.set("model.layers.0.self_attn.rotary_emb.inv_freq", { dtype: "F32", shape: [2] });
-  checkTensors(tied, more, "m");
+  checkTensors(tied, more, fileOf);
 });
+
+const fileOf = () => "m";
 
 const WRONG: [string, (found: Stored) => void, string][] = [
   [
     "a missing tensor",
     (found) => found.delete("model.norm.weight"),
-    "model.norm.weight: found nothing, expected [8]",
+    "model.norm.weight in m: found nothing, expected [8]",
   ],
   [
     "a wrong shape",
     (found) => found.set("lm_head.weight", { dtype: "F32", shape: [8, 5] }),
-    "lm_head.weight: found shape [8, 5], expected [5, 8]",
+    "lm_head.weight in m: found shape [8, 5], expected [5, 8]",
   ],
   [
     "a type that is no float",
     (found) => found.set("lm_head.weight", { dtype: "I64", shape: [5, 8] }),
-    "lm_head.weight: found dtype I64, expected F32, F16 or BF16",
+    "lm_head.weight in m: found dtype I64, expected F32, F16 or BF16",
   ],
   [
     "a tensor too many",
     (found) => found.set("model.layers.0.self_attn.q_proj.bias", { dtype: "F32", shape: [8] }),
-    "model.layers.0.self_attn.q_proj.bias: found [8], expected no such tensor",
+    "model.layers.0.self_attn.q_proj.bias in m: found [8], expected no such tensor",
   ],
   ["many problems with a count", (found) => found.clear(), "; and 16 more"],
 ];
@@ -136,8 +138,7 @@ for (const [what, change, says] of WRONG) {
   Deno.test(`checkTensors() reports ${what}`, () => {
     const found = stored();
     change(found);
-    assertThrows(() => checkTensors(CONFIG, found, "m/model.safetensors"), RangeError, says);
-    assertThrows(() => checkTensors(CONFIG, found, "m/model.safetensors"), RangeError, "m/model.safetensors");
+    assertThrows(() => checkTensors(CONFIG, found, fileOf), RangeError, says);
   });
 }
 
@@ -147,7 +148,7 @@ Deno.test({
   ignore: stories.ignore,
   async fn() {
     using model = await openModelTensors(stories.path);
-    checkTensors(await readModelConfig(stories.path), model.tensors, stories.path);
+    checkTensors(await readModelConfig(stories.path), model.tensors, model.fileOf);
     assertEquals((await model.read("model.norm.weight")).shape, [64]);
   },
 });
