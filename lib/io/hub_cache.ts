@@ -2,6 +2,7 @@ import { writeFileAtomic } from "./atomic.ts";
 import { hasSize } from "./download.ts";
 import type { HubName } from "./hub_name.ts";
 import { readTextIfAny } from "./json_file.ts";
+import { withLock } from "./lock.ts";
 
 /**
  * The folder of one repository in the cache that Python's huggingface_hub keeps too: `blobs/` by digest, `snapshots/` with a
@@ -67,13 +68,10 @@ export class HubCache {
     for (const folder of [this.#locks, `${this.#folder}/blobs`, folderOf(place)]) {
       await Deno.mkdir(folder, { recursive: true });
     }
-    using lock = await Deno.open(`${this.#locks}/${digest}.lock`, { write: true, create: true });
-    if (!await lock.tryLock(true)) {
-      onWait();
-      await lock.lock(true);
-    }
-    if (!await hasSize(blob, size)) await make(blob);
-    if (!await hasSize(place, size)) await link(blob, place, "../".repeat(path.split("/").length + 1));
+    await withLock(`${this.#locks}/${digest}.lock`, async () => {
+      if (!await hasSize(blob, size)) await make(blob);
+      if (!await hasSize(place, size)) await link(blob, place, "../".repeat(path.split("/").length + 1));
+    }, onWait);
   }
 
   #blob(digest: string): string {

