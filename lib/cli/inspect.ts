@@ -1,4 +1,5 @@
 import { readLayers } from "../adapters/save_layers.ts";
+import { isGguf, openGguf } from "../io/gguf.ts";
 import { type JsonObject, readTextIfAny } from "../io/json_file.ts";
 import { readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
@@ -15,10 +16,10 @@ import { type Command, findModel, type Output } from "./command.ts";
 /** The training whose memory is told. */
 const TRAINING = { method: "olora", rank: 8, batchSize: 8, seqLen: 128 } as const;
 
-/** `olora inspect`: what a model folder, an adapter folder or a safetensors file holds. */
+/** `olora inspect`: what a model folder, an adapter or a safetensors file holds. */
 export const inspect: Command = {
   summary: "tensors, dtypes, sizes, adapter settings, memory that training needs",
-  usage: "PATH (a model as --model takes it, an adapter folder, or a .safetensors file)",
+  usage: "PATH (a model as --model takes it, an adapter folder or .gguf, or a .safetensors file)",
   options: {},
   positionals: 1,
 
@@ -28,6 +29,8 @@ export const inspect: Command = {
       using file = await openSafetensors(path);
       return { kind: "safetensors", metadata: file.metadata, ...tensorsOf(file.tensors, output) };
     }
+    const listed = isGguf(path) ? await ggufAdapter(path, output) : undefined;
+    if (listed) return listed;
     const own = await readLayers(path);
     if (own) return await ownAdapter(path, own, output);
     if (await readTextIfAny(`${path}/adapter_config.json`) !== undefined) return await adapter(path, output);
@@ -66,6 +69,16 @@ async function ownAdapter(
 ): Promise<Record<string, unknown>> {
   for (const [name, value] of Object.entries(about)) output.say(`${name}: ${JSON.stringify(value)}`);
   using file = await openSafetensors(`${path}/kit_adapter.safetensors`);
+  return { kind: "adapter", adapter: about, ...tensorsOf(file.tensors, output) };
+}
+
+/** An adapter in llama.cpp's form; undefined of any other GGUF file, and where there is no such file. */
+async function ggufAdapter(path: string, output: Output): Promise<Record<string, unknown> | undefined> {
+  if (!await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return undefined;
+  using file = await openGguf(path);
+  if (file.metadata.get("general.type") !== "adapter") return undefined;
+  const about = Object.fromEntries(file.metadata);
+  for (const [name, value] of Object.entries(about)) output.say(`${name}: ${JSON.stringify(value)}`);
   return { kind: "adapter", adapter: about, ...tensorsOf(file.tensors, output) };
 }
 

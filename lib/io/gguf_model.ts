@@ -183,6 +183,14 @@ async function configOf(file: GgufFile): Promise<JsonObject> {
 }
 
 function ggufConfigJson({ metadata, tensors }: GgufHeader, path: string): JsonObject {
+  const type = metadata.get("general.type") ?? "model";
+  if (type !== "model") {
+    throw new RangeError(
+      `Cannot use ${path} as a model: found general.type ${JSON.stringify(type)}, expected "model"${
+        type === "adapter" ? "; an adapter is for llama.cpp's --lora, or for readGgufAdapter" : ""
+      }`,
+    );
+  }
   const architecture = metadata.get("general.architecture");
   if (!ARCHITECTURES.includes(architecture)) {
     throw new RangeError(

@@ -97,3 +97,22 @@ async function copyAdapter(from: string, to: string, settings: Record<string, un
   const config = JSON.parse(await Deno.readTextFile(`${from}/adapter_config.json`));
   await Deno.writeTextFile(`${to}/adapter_config.json`, JSON.stringify({ ...config, ...settings }));
 }
+
+Deno.test("olora inspect lists an adapter in llama.cpp's form, and --model says what it is", () =>
+  inFolder(async (folder) => {
+    const words = ["convert", "--adapter", ADAPTER, "--to", "gguf", "--model", MODEL, "--out", folder];
+    const { out } = (await json(...words)).said;
+    const { said } = await json("inspect", out);
+    assertEquals([said.kind, said.adapter["general.type"], said.adapter["adapter.type"]], [
+      "adapter",
+      "adapter",
+      "lora",
+    ]);
+    assertEquals(said.tensors.length, 2 * 14);
+    const { code, stderr } = await run("generate", "--model", out, "--prompt", "x");
+    assertEquals(code, 1);
+    assertStringIncludes(
+      stderr,
+      `Cannot use ${out} as a model: found general.type "adapter", expected "model"`,
+    );
+  }));
