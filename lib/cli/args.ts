@@ -1,5 +1,3 @@
-import arg from "npm:arg@5.0.2";
-
 /** One option of a command. */
 export interface Option {
   /** Kind of its value; a flag has none. */
@@ -53,7 +51,7 @@ export class Arguments {
 }
 
 /**
- * Reads the words after a command's name.
+ * Reads the words after a command's name. The word after an option that takes a value is its value, whatever it begins with.
  *
  * @param positionals How many arguments that belong to no option are expected.
  * @throws {RangeError} If an option is unknown or lacks its value, a number does not parse, or there are too many or too
@@ -64,48 +62,69 @@ export function parseCommandLine(
   options: Readonly<Record<string, Option>>,
   positionals = 0,
 ): Arguments {
-  const parsed = parse(words, options);
-  if (parsed.positionals.length !== positionals) {
-    const found = parsed.positionals.map((word) => JSON.stringify(word)).join(" ") || "none";
-    throw new RangeError(
-      `Cannot read the command line: expected ${positionals} arguments besides options, found ${found}`,
-    );
-  }
   const values = new Map<string, string | number | boolean>();
-  for (const [option, value] of Object.entries(parsed.values)) {
-    const name = option.slice(2);
-    if (options[name].type !== "number") {
-      values.set(name, value as string | boolean);
-      continue;
-    }
-    const number = String(value).trim() === "" ? NaN : Number(value);
-    if (!Number.isFinite(number)) throw new RangeError(`Cannot use --${name} ${value}: expected a number`);
-    values.set(name, number);
+  const others: string[] = [];
+  for (const { word, name, value } of itemsOf(words, options)) {
+    if (name === undefined && !/^-./.test(word)) others.push(word);
+    else values.set(name ?? "", valueOf(word, name, value, options));
   }
-  return new Arguments(values, parsed.positionals);
-}
-
-function parse(words: readonly string[], options: Readonly<Record<string, Option>>) {
-  const spec = Object.fromEntries(
-    Object.entries(options).map(([name, { type }]) => [`--${name}`, type === "flag" ? Boolean : String]),
+  if (others.length === positionals) return new Arguments(values, others);
+  const found = others.map((word) => JSON.stringify(word)).join(" ") || "none";
+  throw new RangeError(
+    `Cannot read the command line: expected ${positionals} arguments besides options, found ${found}`,
   );
-  try {
-    const { _: positionals, ...values } = arg(spec, { argv: joinNegative(words) });
-    return { positionals, values: values as Record<string, string | boolean> };
-  } catch (error) {
-    throw new RangeError(`Cannot read the command line: ${(error as Error).message}`);
+}
+
+/** Whether one of `flags`, written out as `--json` or `-h`, is among the words, and is not the value of an option. */
+export function hasFlag(
+  words: readonly string[],
+  options: Readonly<Record<string, Option>>,
+  ...flags: readonly string[]
+): boolean {
+  return itemsOf(words, options).some(({ word }) => flags.includes(word));
+}
+
+/** An option with what it is given, or another word. */
+interface Item {
+  readonly word: string;
+  readonly name: string | undefined;
+  readonly value: string | undefined;
+}
+
+/** Options and other words in turn. The word after an option that takes a value is its value, whatever it begins with. */
+function* itemsOf(
+  words: readonly string[],
+  options: Readonly<Record<string, Option>>,
+): Generator<Item, void> {
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i];
+    const [, name, given] = /^--([^=]+)(?:=([^]*))?$/.exec(word) ?? [];
+    const takesNext = given === undefined && name !== undefined && Object.hasOwn(options, name) &&
+      options[name].type !== "flag";
+    yield { word, name, value: takesNext ? words[++i] : given };
   }
 }
 
-/** `--seed -1` as `--seed=-1`, so that the value is refused for what it is. */
-function joinNegative(words: readonly string[]): string[] {
-  return words.reduce<string[]>((joined, word) => {
-    const before = joined.at(-1);
-    if (/^-\d/.test(word) && before?.startsWith("--") && !before.includes("=")) {
-      return [...joined.slice(0, -1), `${before}=${word}`];
-    }
-    return [...joined, word];
-  }, []);
+function valueOf(
+  word: string,
+  name: string | undefined,
+  value: string | undefined,
+  options: Readonly<Record<string, Option>>,
+): string | number | boolean {
+  const fail = (what: string) => new RangeError(`Cannot read the command line: ${what}`);
+  if (name === undefined || !Object.hasOwn(options, name)) {
+    throw fail(`unknown or unexpected option: ${name === undefined ? word : `--${name}`}`);
+  }
+  const { type } = options[name];
+  if (type === "flag") {
+    if (value !== undefined) throw fail(`found --${name}=${value}, expected --${name} alone`);
+    return true;
+  }
+  if (value === undefined) throw fail(`found --${name} without a value`);
+  if (type === "text") return value;
+  const number = value.trim() === "" ? NaN : Number(value);
+  if (Number.isFinite(number)) return number;
+  throw new RangeError(`Cannot use --${name} ${value}: expected a number`);
 }
 
 /** The options of a command as lines of its help. */

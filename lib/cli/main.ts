@@ -6,7 +6,7 @@
  * @module
  */
 import { VERSION } from "../core/version.ts";
-import { optionLines, parseCommandLine } from "./args.ts";
+import { hasFlag, optionLines, parseCommandLine } from "./args.ts";
 import { type Command, makeOutput } from "./command.ts";
 
 /** Modules of the commands, loaded when they are asked for. */
@@ -33,8 +33,6 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
  */
 export async function main(words: readonly string[]): Promise<number> {
   const [name, ...rest] = words;
-  const json = rest.includes("--json");
-  const output = makeOutput(json);
   try {
     if (name === undefined || name === "--help" || name === "-h") {
       makeOutput(false).say(await help());
@@ -48,16 +46,18 @@ export async function main(words: readonly string[]): Promise<number> {
       throw new RangeError(`Cannot run command ${name}: expected one of ${Object.keys(COMMANDS).join(", ")}`);
     }
     const command = await COMMANDS[name]();
-    if (rest.includes("--help") || rest.includes("-h")) {
+    if (hasFlag(rest, command.options, "--help", "-h")) {
       makeOutput(false).say(commandHelp(name, command));
       return 0;
     }
     const options = { ...command.options, json: { type: "flag", help: "" } as const };
-    const result = await command.run(parseCommandLine(rest, options, command.positionals), output);
+    const args = parseCommandLine(rest, options, command.positionals);
+    const json = args.flag("json");
+    const result = await command.run(args, makeOutput(json));
     if (json) makeOutput(false).say(JSON.stringify(result));
     return 0;
   } catch (error) {
-    output.note(`error: ${oneLine(error)}`);
+    makeOutput(true).note(`error: ${oneLine(error)}`);
     return 1;
   }
 }

@@ -116,3 +116,9 @@ Deno.test("olora inspect lists an adapter in llama.cpp's form, and --model says 
       `Cannot use ${out} as a model: found general.type "adapter", expected "model"`,
     );
   }));
+
+Deno.test("olora generate continues a prompt that looks like an option", async () => {
+  const words = ["generate", "--model", "tiny", "--max-new-tokens", "1", "--prompt", "--json"];
+  const { code, stdout, stderr } = await run(...words);
+  assertEquals([code, stdout.startsWith("--json")], [0, true], stderr);
+});
