@@ -1,9 +1,10 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { openSafetensors } from "../../lib/io/safetensors.ts";
 import { fixturePath } from "../helpers/fixtures.ts";
 import { inFolder } from "../helpers/folder.ts";
 import { inGguf } from "../helpers/gguf.ts";
 import { blocksAndWide } from "../helpers/gguf_model.ts";
+import { smollm2 } from "../helpers/smollm2.ts";
 import { run } from "./command_line.ts";
 
 const MODEL = fixturePath("llama_tied");
@@ -121,4 +122,36 @@ Deno.test("olora generate continues a prompt that looks like an option", async (
   const words = ["generate", "--model", "tiny", "--max-new-tokens", "1", "--prompt", "--json"];
   const { code, stdout, stderr } = await run(...words);
   assertEquals([code, stdout.startsWith("--json")], [0, true], stderr);
+});
+
+Deno.test("olora generate --adapter continues as the adapter has it, and not as its base", () =>
+  inFolder(async (folder) => {
+    const base = ["--model", "tiny"];
+    const data = [
+      "--data",
+      "data/tiny/far/test.jsonl",
+      "--steps",
+      "4",
+      "--batch-size",
+      "2",
+      "--seq-len",
+      "32",
+    ];
+    await json("train", ...base, ...data, "--learning-rate", "0.1", "--out", folder);
+    const words = ["generate", ...base, "--prompt", "The animal of Max Crane is a", "--max-new-tokens", "8"];
+    const { said: plain } = await json(...words);
+    const { said: adapted } = await json(...words, "--adapter", folder);
+    assertEquals(adapted.prompt, plain.prompt);
+    assertNotEquals(adapted.ids, plain.ids);
+  }));
+
+const { path, ignore } = await smollm2();
+Deno.test({
+  name: "olora generate --chat answers with SmolLM2-135M",
+  ignore,
+  async fn() {
+    const words = ["--chat", "What is the capital of France?", "--max-new-tokens", "16"];
+    const { said } = await json("generate", "--model", path, ...words);
+    assertStringIncludes(said.text, "Paris");
+  },
 });

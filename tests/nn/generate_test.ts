@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
 import { generate, type GenerateOptions } from "../../lib/nn/generate.ts";
-import { loadModel } from "../../lib/nn/model.ts";
+import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { testDevice } from "../helpers/device.ts";
 import { modelFolder } from "../helpers/fixtures.ts";
@@ -80,6 +80,18 @@ Deno.test("generate() is a function of its seed, and ends at a stop token that i
   assert(JSON.stringify(await draw(2)) !== JSON.stringify(ids));
   const at = ids.findIndex((id, i) => i > 2 && ids.indexOf(id) === i);
   assertEquals(await draw(1, [ids[at]]), ids.slice(0, at));
+});
+
+Deno.test("generate() ends by default where the tokenizer says that a text ends, and else the model's settings", async () => {
+  const options = { maxNewTokens: 12, temperature: 2, seed: 1 };
+  const draw = (base: Model, more = {}) => Array.fromAsync(generate(base, PROMPT, { ...options, ...more }));
+  using base = await model();
+  const ids = await draw(base, { stop: [] });
+  const at = ids.findIndex((id, i) => i > 2 && ids.indexOf(id) === i);
+  const ended = { ...base.config, eos: [ids[at]] };
+  assertEquals(await draw(Object.create(base, { config: { value: ended } })), ids.slice(0, at));
+  const first = { value: { eos: [ids[0], ids[at]] } };
+  assertEquals(await draw(Object.create(base, { config: { value: ended }, tokenizer: first })), []);
 });
 
 Deno.test("generate() refuses options that make no sense, each by its name", async () => {

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
 import { toFloat32 } from "../../lib/core/host_tensor.ts";
 import { collate } from "../../lib/datasets/batches.ts";
+import { type Message, renderChat } from "../../lib/io/chat_template.ts";
 import { openModelTensors } from "../../lib/io/model_tensors.ts";
 import { loadTokenizer } from "../../lib/io/tokenizer.ts";
 import { generate } from "../../lib/nn/generate.ts";
@@ -24,6 +25,13 @@ interface Fixture {
     batches: number[][][];
     runs: { method: "lora" | "olora"; learningRate: number; losses: number[] }[];
   };
+}
+
+interface Conversation {
+  messages: Message[];
+  addGenerationPrompt: boolean;
+  text: string;
+  ids: number[];
 }
 
 const { path, ignore } = await smollm2();
@@ -57,6 +65,19 @@ Deno.test({
     for (const { text, ids } of texts) assertEquals([text, tokenizer.encode(text)], [text, ids]);
     for (const { prompt, ids } of prompts) assertEquals(tokenizer.encode(prompt), ids);
     for (const { text, ids } of texts) assertEquals(tokenizer.decode(ids), text);
+  },
+});
+
+Deno.test({
+  name: "renderChat() renders SmolLM2-135M's template as transformers' apply_chat_template does",
+  ignore,
+  async fn() {
+    const cases = await readFixture<Conversation[]>("smollm2_chat.json");
+    const tokenizer = await loadTokenizer(path);
+    for (const { messages, addGenerationPrompt, text, ids } of cases) {
+      assertEquals(renderChat(tokenizer, messages, { addGenerationPrompt }), text);
+      assertEquals(tokenizer.encode(text, { addSpecial: false }), ids);
+    }
   },
 });
 
