@@ -2,6 +2,7 @@
 import { assert } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
 import { residualModel, toPlainLora } from "../../lib/adapters/convert.ts";
+import { findMethod } from "../../lib/adapters/methods.ts";
 import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
 import { saveModel } from "../../lib/adapters/save_model.ts";
 import { batches } from "../../lib/datasets/batches.ts";
@@ -87,11 +88,12 @@ Deno.test({
       const before = await score(model, ids);
       for (const [name, { options, to }] of Object.entries(OURS)) {
         const out = `${folder}/${name.replaceAll(" ", "-")}`;
+        const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
         using adapter = await attach(model, {
           ...(to !== "merged" && { targets: "all-linear" }),
+          ...(findMethod(options.method!).batches && { batches: [order.next().value!] }),
           ...options,
         });
-        const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
         using trainer = new Trainer(adapter, order, { steps: 4, learningRate: 1e-2 });
         await Array.fromAsync(trainer.run());
         ours[name] = await score(model, ids);
