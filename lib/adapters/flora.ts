@@ -3,6 +3,8 @@ import { cycleRule, foldRule, reshapeRule, scaleColumnsRule } from "../autograd/
 import type { Tape, Variable } from "../autograd/tape.ts";
 import { type HostTensor, hostTensor } from "../core/host_tensor.ts";
 import { Rng } from "../core/rng.ts";
+import { isTarget } from "../io/peft_targets.ts";
+import type { AdapterConfig } from "./adapter.ts";
 import type { LayerForm, LayerTarget, Method } from "./method.ts";
 
 /**
@@ -38,17 +40,30 @@ function factors({ module, out, in: width, config: { rank, seed } }: LayerTarget
   return [["a", hostTensor([1, rank * out], a)], ["b", hostTensor([1, rank * width], b)]];
 }
 
+/** The factor of one layer that stays at its start, if any: that of the layers of `feedforward` is A. */
+export function frozenFactor(
+  { freeze, feedforward = [] }: Pick<AdapterConfig, "freeze" | "feedforward">,
+  module: string,
+): "A" | "B" | undefined {
+  return freeze && isTarget(feedforward, module) ? "A" : freeze;
+}
+
+/** Whether the factor called `name` is trained in that layer. */
+function isTrained({ module, config }: LayerTarget, name: string): boolean {
+  return name.toUpperCase() !== frozenFactor(config, module);
+}
+
 const form: LayerForm = {
   takesDropout: false,
-  start: (target) => new Map(factors(target).filter(([name]) => name.toUpperCase() !== target.config.freeze)),
-  constants: (target) =>
-    new Map(factors(target).filter(([name]) => name.toUpperCase() === target.config.freeze)),
+  start: (target) => new Map(factors(target).filter(([name]) => isTrained(target, name))),
+  constants: (target) => new Map(factors(target).filter(([name]) => !isTrained(target, name))),
   apply: (tape, { x, w }, tensors) => floraLayer(tape, { x, w, a: tensors("a"), b: tensors("b") }),
 };
 
 /**
  * FLoRA (batched LoRA): W is multiplied by a matrix of low rank entry by entry, W ∘ (A B), which a batch with another
- * adapter in each text computes by one product with W. With one factor frozen, at rank 1, it is IA³.
+ * adapter in each text computes by one product with W. At rank 1 with B frozen, in the layers of `feedforward` A, it is
+ * IA³ (Liu et al. 2022, arXiv:2205.05638, §3.3), and is written as PEFT's.
  *
  * Source: Wen and Chaudhuri 2023, arXiv:2312.05677, eqs. (4) to (6). Deviation: the start, which is not stated there, is
  * W itself: ones in the first row of both factors; the others are random in A, in [−1, 1), and zero in B, or all rows
@@ -61,7 +76,7 @@ const form: LayerForm = {
 export const flora: Method = {
   name: "flora",
   startsAtZero: true,
-  takes: ["freeze"],
+  takes: ["freeze", "feedforward"],
   layer: form,
   start: () => Promise.resolve([]),
 };

@@ -1,3 +1,5 @@
+import { isRegExp } from "../io/peft_format.ts";
+import { isTarget } from "../io/peft_targets.ts";
 import type { AdapterConfig } from "./adapter.ts";
 import type { LayerForm } from "./method.ts";
 import { findMethod, METHODS } from "./methods.ts";
@@ -9,6 +11,11 @@ export type Basis = "first" | "last" | "permuted" | "pivoted" | "random" | "rows
 export interface MethodOptions {
   /** The factor that is not trained, if any. */
   readonly freeze?: "A" | "B";
+  /**
+   * flora with `freeze` "B": targets whose inputs are scaled in place of their outputs, as `targets` names layers; PEFT's
+   * `feedforward_modules` of IA³.
+   */
+  readonly feedforward?: string | readonly string[];
   /**
    * olora: B₀ is an orthonormal basis of the first r columns of W (default), the last r, r drawn by the seed, or the r
    * that column pivoting takes; "random": of no columns but a random one; "rows": QR of Wᵀ, so A₀ is orthonormal and
@@ -90,6 +97,13 @@ const positive: Rule = {
 
 const RULES: Readonly<Record<keyof MethodOptions, Rule>> = {
   freeze: oneOf("A", "B"),
+  feedforward: {
+    expected: "a list of names or a regular expression",
+    allows: (value) =>
+      typeof value === "string"
+        ? isRegExp(value)
+        : (Array.isArray(value) && value.every((name) => typeof name === "string")),
+  },
   basis: oneOf("first", "last", "permuted", "pivoted", "random", "rows"),
   balance: positive,
   subtract: oneOf(true, false),
@@ -217,11 +231,12 @@ function checkTogether(config: AdapterConfig, refuse: (what: string, expected: s
 }
 
 function checkLayer(
-  { method, rank, alpha, dropout, freeze, targetRank, maxRank, rankPattern = {}, alphaPattern = {} }:
-    AdapterConfig,
+  config: AdapterConfig,
   { takesDropout, takesAlpha }: LayerForm,
   refuse: (what: string, expected: string) => never,
 ): void {
+  const { method, rank, alpha, dropout, freeze, feedforward, targets, targetRank, maxRank } = config;
+  const { rankPattern = {}, alphaPattern = {} } = config;
   const noScale = `none for method ${method}, which has no scale`;
   if (alpha !== rank && !takesAlpha) refuse(`alpha ${alpha}`, noScale);
   if (Object.keys(alphaPattern).length && !takesAlpha) {
@@ -239,4 +254,11 @@ function checkLayer(
     refuse(`targetRank ${targetRank}`, `at most the rank, ${least}, from which it is cut`);
   }
   if (freeze && most > 1) refuse(`freeze "${freeze}" and rank ${most}`, "rank 1, where it is IA³");
+  if (feedforward === undefined) return;
+  const what = `feedforward ${JSON.stringify(feedforward)}`;
+  if (freeze !== "B") refuse(`${what} ${freeze ? 'and freeze "A"' : "without freeze"}`, 'freeze "B"');
+  if (typeof feedforward === "string" || typeof targets === "string") return;
+  if (!feedforward.every((name) => targets.some((t) => isTarget([t], name) || isTarget([name], t)))) {
+    refuse(what, `some of the targets, ${targets.join(", ")}`);
+  }
 }

@@ -3,6 +3,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { removeAdapter } from "../io/adapter_folder.ts";
 import { readPeftAdapter, readPeftStart, writePeftAdapter } from "../io/peft.ts";
 import { readPeftAdalora } from "../io/peft_adalora.ts";
+import { readPeftIa3 } from "../io/peft_ia3.ts";
 import { moduleRank, moduleScale, type PeftConfig, type PeftFactors, startOf } from "../io/peft_format.ts";
 import { targetNames } from "../io/peft_targets.ts";
 import { isConv1d } from "../io/stored_form.ts";
@@ -14,6 +15,7 @@ import type { AttachOptions } from "./attach.ts";
 import { toPlainLora } from "./convert.ts";
 import { attachFilled, requireFit } from "./fit.ts";
 import { loadAdalora, saveAdalora } from "./save_adalora.ts";
+import { isIa3, loadIa3, saveIa3 } from "./save_ia3.ts";
 import { loadLayers, readLayers, saveLayers } from "./save_layers.ts";
 import { saveModel } from "./save_model.ts";
 import { wholeWeightSettings } from "./whole_weights.ts";
@@ -25,7 +27,8 @@ import { wholeWeightSettings } from "./whole_weights.ts";
  * it here needs no QR, and `attach` can start from it. PEFT itself forms W − s B₀ A₀ again from the base; the product
  * does not depend on the signs of Q. A start that PEFT cannot form (another basis, milora, lora-ga, pissa by iterations; any for GPT-2, whose
  * matrices PEFT's olora takes for their transposes) is written as plain LoRA of rank 2 r,
- * [B, B₀] and [A; −A₀], which is the same function. An adalora is written as PEFT's AdaLoRA (`saveAdalora`), full
+ * [B, B₀] and [A; −A₀], which is the same function. An adalora is written as PEFT's AdaLoRA (`saveAdalora`), a flora of
+ * which one factor is trained as its IA³ (`saveIa3`), full
  * fine-tuning as a model folder in f32, and what
  * has no two factors (mora, remora, flora, lora2, alora) in a form of the kit's own: `kit_adapter.json` with the settings of `attach`, and
  * `kit_adapter.safetensors` with `<module>.<name>` for all that is trained. An adapter that the folder held before, in
@@ -44,6 +47,7 @@ export async function saveAdapter(
     return await removeAdapter(folder);
   }
   if (config.method === "adalora") return await saveAdalora(adapter, folder);
+  if (isIa3(adapter)) return await saveIa3(adapter, folder);
   if (adapter.layers.size) return await saveLayers(adapter, folder, delta);
   const transposed = config.method === "olora" &&
     [...branches.keys()].some((path) => isConv1d(`${path}.weight`));
@@ -106,6 +110,8 @@ export async function loadAdapter(model: Model, folder: string): Promise<Adapter
   if (own) return await loadLayers(model, folder, own);
   const adalora = await readPeftAdalora(folder);
   if (adalora) return await loadAdalora(model, folder, adalora);
+  const ia3 = await readPeftIa3(folder);
+  if (ia3) return await loadIa3(model, ia3);
   const { config, factors, weights } = await readPeftAdapter(folder);
   requireFit(model, folder, factors);
   const method = startOf(config.init);

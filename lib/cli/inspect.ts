@@ -5,6 +5,7 @@ import { readModelConfig } from "../io/model_config.ts";
 import { openModelTensors } from "../io/model_tensors.ts";
 import { readPeftAdapter } from "../io/peft.ts";
 import { readPeftAdalora } from "../io/peft_adalora.ts";
+import { readPeftIa3 } from "../io/peft_ia3.ts";
 import { openSafetensors } from "../io/safetensors.ts";
 import type { TensorInfo } from "../io/safetensors_format.ts";
 import { checkTensors } from "../io/weights.ts";
@@ -52,6 +53,11 @@ async function settingsOf(path: string): Promise<Record<string, unknown>> {
   if (adalora) {
     const { baseModel = null, ...config } = adalora.config;
     return { method: "adalora", ...config, baseModel, modules: adalora.modules.size };
+  }
+  const ia3 = await readPeftIa3(path);
+  if (ia3) {
+    const { targetModules, feedforwardModules = [], baseModel = null } = ia3.config;
+    return { method: "ia3", targetModules, feedforwardModules, baseModel, modules: ia3.modules.size };
   }
   const { config, factors } = await readPeftAdapter(path);
   const { rank, alpha, dropout, targetModules, init, baseModel = null, ...more } = config;

@@ -43,6 +43,11 @@ export const train: Command = {
       help: "q_proj,v_proj (default), all-linear, or a regular expression for whole module paths",
     },
     freeze: { type: "text", value: "A|B", help: "factor that is not trained (default none)" },
+    feedforward: {
+      type: "text",
+      value: "T",
+      help: "flora with freeze B: targets whose inputs are scaled, as in IA³",
+    },
     basis: {
       type: "text",
       value: "B",
@@ -255,6 +260,7 @@ function runConfig(args: Arguments): RunConfig & { out: string } {
     alpha: args.number("alpha"),
     targets: targetsOf(args.text("targets")),
     freeze: args.text("freeze") as MethodOptions["freeze"],
+    feedforward: targetsOf(args.text("feedforward")),
     basis: args.text("basis") as MethodOptions["basis"],
     balance: args.number("balance"),
     subtract: args.flag("no-subtract") ? false : undefined,

@@ -83,6 +83,7 @@ export interface RunGroup {
 /** Settings that make a variant of a method, its options and the base's type, in the order in which its key names them. */
 const VARIANTS = [
   "freeze",
+  "feedforward",
   "basis",
   "balance",
   "subtract",

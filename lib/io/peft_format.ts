@@ -282,7 +282,8 @@ function isOff(value: unknown): boolean {
     (Array.isArray(value) && value.length === 0);
 }
 
-function isRegExp(source: string): boolean {
+/** Whether `source` is a regular expression. */
+export function isRegExp(source: string): boolean {
   try {
     return new RegExp(source) !== undefined;
   } catch {

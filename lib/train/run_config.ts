@@ -98,6 +98,7 @@ const SETTINGS: Readonly<Record<keyof RunConfig, true>> = {
   alphaPattern: true,
   targets: true,
   freeze: true,
+  feedforward: true,
   basis: true,
   balance: true,
   iterations: true,

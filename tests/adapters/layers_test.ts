@@ -133,11 +133,14 @@ for (const options of FORMS) {
       using loaded = await loadAdapter(other, `${folder}/adapter`);
       assertEquals([loaded.config.method, loaded.trainable], [adapter.config.method, adapter.trainable]);
       assertEquals(await score(other, ids), trained);
-      using file = await openSafetensors(`${folder}/adapter/kit_adapter.safetensors`);
+      // What PEFT has a form for has no deltas beside it.
+      using file = options.freeze
+        ? undefined
+        : await openSafetensors(`${folder}/adapter/kit_adapter.safetensors`);
       using plain = await openSafetensors(`${folder}/merged/model.safetensors`);
-      for (const module of adapter.layers.keys()) {
+      for (const module of file ? adapter.layers.keys() : []) {
         const w = await gpu.read(model.weights.get(`${module}.weight`)!);
-        const delta = toFloat32(await file.read(`${module}.delta`));
+        const delta = toFloat32(await file!.read(`${module}.delta`));
         const sum = toFloat32(await plain.read(`${module}.weight`));
         expectClose(delta, sum.map((x, i) => x - w[i]), 0, `delta of ${module}`);
       }

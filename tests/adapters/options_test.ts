@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { Adapter } from "../../lib/adapters/adapter.ts";
+import type { Adapter, AdapterConfig } from "../../lib/adapters/adapter.ts";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import { METHODS } from "../../lib/adapters/methods.ts";
 import { methodOptionNames, type MethodOptions, resolveOptions } from "../../lib/adapters/options.ts";
@@ -10,6 +10,7 @@ import { testDevice } from "../helpers/device.ts";
 
 const VALUES: Required<MethodOptions> = {
   freeze: "A",
+  feedforward: "down_proj",
   basis: "last",
   balance: 2,
   subtract: true,
@@ -36,7 +37,13 @@ const VALUES: Required<MethodOptions> = {
 
 for (const { name, takes } of METHODS) {
   for (const option of methodOptionNames) {
-    const options = { method: name, rank: 1, [option]: VALUES[option] };
+    const beside = option === "feedforward" && { freeze: "B" as const };
+    const options = {
+      method: name,
+      rank: 1,
+      [option]: VALUES[option],
+      ...(takes.includes(option) && beside),
+    };
     if (takes.includes(option)) {
       Deno.test(`resolveOptions() lets ${name} take ${option}`, () => {
         assertEquals(resolveOptions(options)[option], VALUES[option]);
@@ -184,6 +191,10 @@ Deno.test("resolveOptions() refuses values that an option does not have", () => 
     [{ rankPattern: { q_proj: 0 } }, 'rankPattern {"q_proj":0}: expected whole numbers >= 1'],
     [{ alphaPattern: { q_proj: NaN } }, "expected numbers"],
     [{ method: "full", rankPattern: { q_proj: 1 } }, "expected none, as full fine-tuning has no branches"],
+    [
+      { method: "flora", feedforward: "*" },
+      'feedforward "*": expected a list of names or a regular expression',
+    ],
     [{ method: "pissa", iterations: 0.5 }, "iterations 0.5: expected a whole number >= 0"],
     [{ method: "lora-ga", gamma: 0 }, "gamma 0: expected a number > 0"],
     [{ method: "lora-ga", stable: "unit" }, 'stable "unit": expected "peft" or "paper"'],
@@ -194,11 +205,27 @@ Deno.test("resolveOptions() refuses values that an option does not have", () => 
 });
 
 Deno.test("resolveOptions() refuses options that contradict each other", () => {
-  const refusals: [MethodOptions, string][] = [
+  const refusals: [Partial<AdapterConfig>, string][] = [
     [{ keep: "orthonormal", basis: "rows" }, "expected a basis of columns"],
     [{ keep: "orthonormal", balance: 2 }, "expected balance 1"],
     [{ keep: "orthonormal", freeze: "B" }, "expected one of them"],
     [{ keep: "orthonormal", subtract: false }, "expected subtract true"],
+    [
+      { method: "flora", rank: 1, feedforward: "down_proj" },
+      'feedforward "down_proj" without freeze: expected freeze "B"',
+    ],
+    [
+      { method: "flora", rank: 1, freeze: "A", feedforward: ["down_proj"] },
+      'and freeze "A": expected freeze "B"',
+    ],
+    [
+      { method: "flora", rank: 1, freeze: "B", targets: ["k_proj"], feedforward: ["down_proj"] },
+      'feedforward ["down_proj"]: expected some of the targets, k_proj',
+    ],
+    [
+      { method: "flora", rank: 1, freeze: "B", rankPattern: { q_proj: 2 } },
+      'freeze "B" and rank 2: expected rank 1',
+    ],
   ];
   for (const [options, message] of refusals) assertThrows(() => resolveOptions(options), RangeError, message);
 });

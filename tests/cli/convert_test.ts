@@ -122,6 +122,12 @@ Deno.test("olora inspect tells of an adalora in PEFT's form, and merge takes it"
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("olora inspect tells of an IA³ in PEFT's form", async () => {
+  const { adapter } = await json("inspect", fixturePath("peft_ia3"));
+  const { method, feedforwardModules, modules } = adapter as Record<string, unknown>;
+  assertEquals([method, feedforwardModules, modules], ["ia3", ["down_proj"], 6]);
+});
+
 for (
   const [method, ...words] of [
     ["adalora", ...CUTS, "--mask-interval", "1", "--target-rank", "1"],

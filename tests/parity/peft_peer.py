@@ -11,7 +11,7 @@ import sys
 import warnings
 
 import torch
-from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model, preprocess_loraga
+from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, get_peft_model, preprocess_loraga
 from transformers import AutoModelForCausalLM
 
 warnings.simplefilter("ignore")
@@ -52,9 +52,10 @@ def gradients(model, ids):
 
 def write(case, ids):
     torch.manual_seed(3)
-    kind = AdaLoraConfig if "init_r" in case["config"] else LoraConfig
-    model, config = base(case["base"]), kind(task_type="CAUSAL_LM", **case["config"])
-    if config.init_lora_weights == "lora_ga":
+    settings = case["config"]
+    kind = IA3Config if "feedforward_modules" in settings else AdaLoraConfig if "init_r" in settings else LoraConfig
+    model, config = base(case["base"]), kind(task_type="CAUSAL_LM", **settings)
+    if getattr(config, "init_lora_weights", None) == "lora_ga":
         preprocess_loraga(model, config, lambda: gradients(model, ids))
     model = get_peft_model(model, config)
     converted = case.get("converted")
@@ -65,7 +66,7 @@ def write(case, ids):
     train(model, ids, case.get("steps", 0))
     if case.get("dtype"):
         for name, parameter in model.named_parameters():
-            if "lora_" in name:
+            if "lora_" in name or "ia3_" in name:
                 parameter.data = parameter.data.to(getattr(torch, case["dtype"]))
     start = {"path_initial_model_for_weight_conversion": case["out"] + "-start"} if converted else {}
     model.save_pretrained(case["out"], **start)

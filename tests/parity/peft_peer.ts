@@ -6,7 +6,10 @@ export interface PeftMade {
   base: string;
   /** Where it is saved. */
   out: string;
-  /** Fields of PEFT's LoraConfig; with `init_r` of its AdaLoraConfig, whose budget is cut after each step. */
+  /**
+   * Fields of PEFT's LoraConfig; with `init_r` of its AdaLoraConfig, whose budget is cut after each step; with
+   * `feedforward_modules` of its IA3Config.
+   */
   config: Record<string, unknown>;
   /** Steps of AdamW at 1e-2. */
   steps?: number;

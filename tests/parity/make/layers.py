@@ -1,5 +1,6 @@
 """Twenty training steps in float64 of methods that PEFT has no form for, on llama_tied, written from their papers: mora of
-types 1 and 6 (arXiv:2405.12130, eqs. (6) to (11)) and flora (arXiv:2312.05677, eqs. (4) to (6)). Writes
+types 1 and 6 (arXiv:2405.12130, eqs. (6) to (11)) and flora (arXiv:2312.05677, eqs. (4) to (6)); and of PEFT's IA3, which
+flora of rank 1 with a factor frozen is. Writes
 llama_tied/layers.json (as runs.json of train.py) and llama_tied/init/flora, a start in the kit's own form.
 """
 
@@ -9,6 +10,7 @@ import shutil
 
 import torch
 from double import load_double
+from peft import IA3Config, get_peft_model
 from provenance import FIXTURES, record, write_json
 from safetensors.torch import save_file
 from train import run
@@ -74,6 +76,13 @@ def replace(make):
     return start
 
 
+def ia3(model, _name, _seed):
+    config = IA3Config(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"])
+    model = get_peft_model(model, config)
+    assert all(weight.dtype == torch.float64 for weight in model.parameters() if weight.requires_grad)
+    return model
+
+
 def save_flora(model, target):
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -95,12 +104,16 @@ def main():
         "mora_6": (dict(method="mora", rank=RANK, type=6), replace(lambda base: Mora(base, 6)), 1e-3),
         "flora": (dict(method="flora", rank=RANK), flora, 3e-3),
         "flora_1": (dict(method="flora", rank=1), replace(lambda base: Flora(base, 1)), 3e-3),
+        "ia3": (
+            dict(method="flora", rank=1, freeze="B", targets=["k_proj", "v_proj", "down_proj"], feedforward=["down_proj"]),
+            ia3, 1e-2,
+        ),
     }
     runs = {}
     for name, (settings, start, rate) in starts.items():
         made = run(FOLDER, batches, "lora_all", rate, start=start)
         made["init"] = "flora" if name == "flora" else None
-        made["config"] |= settings | dict(alpha=settings["rank"], targets="all-linear")
+        made["config"] |= dict(alpha=settings["rank"], targets="all-linear") | settings
         print(name, [round(loss, 4) for loss in made["losses"][::5]], round(made["after"], 4))
         runs[name] = made
     write_json("llama_tied/layers.json", runs)
