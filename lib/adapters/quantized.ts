@@ -50,8 +50,10 @@ export function startsInBase(method: string): boolean {
  * write the base with `saveModel`. Layers that are not targets are quantised as they are.
  *
  * Source: the residual form: PEFT's tests of OLoRA, and Meng et al. 2024, arXiv:2404.02948, §4 (QPiSSA). LoftQ: Li et al.
- * 2023, arXiv:2310.08659v4, algorithm 1; T = 1 by default as in PEFT; the factors are divided by s = α / r and share the
- * singular values evenly, where PEFT leaves s out.
+ * 2023, arXiv:2310.08659v4, algorithm 1, as PEFT's `loftq_init` has it: T = 1 by default, singular values shared evenly.
+ * Deviations from PEFT: the factors are divided by s = α / r, which PEFT leaves out (its W̃ is Q + B A only where s = 1);
+ * NF4's absmaxes are quantised a second time, as they are in the base that is trained on, where PEFT decomposes what is
+ * lost without that; decomposed in float64.
  *
  * @param model In f32, f16 or bf16; it and what is attached to it are left as they are.
  * @throws {RangeError} As `attach` and `quantizeModel` do.

@@ -13,11 +13,13 @@ import { loadModel, Model } from "../../lib/nn/model.ts";
 import { quantizeModel } from "../../lib/nn/quantize.ts";
 import { score } from "../../lib/nn/score.ts";
 import { effectiveWeight } from "../../lib/ops/effective_weight.ts";
+import { matmul } from "../../lib/reference/matmul.ts";
 import { qr } from "../../lib/reference/qr.ts";
 import { Trainer } from "../../lib/train/train.ts";
 import { changeOf } from "../../lib/adapters/adapter.ts";
 import { bound, EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
+import { readFixture } from "../helpers/fixtures.ts";
 
 const gpu = await testDevice();
 const model = await loadModel("tiny", { gpu });
@@ -107,6 +109,60 @@ Deno.test("attachQuantized() with loftq leaves the singular values past r of wha
     for (const each of [adapter, quantized, last, more]) each[Symbol.dispose]();
   }
 });
+
+interface LoftqCase {
+  name: "plain" | "nf4" | "int8";
+  rounds: number;
+  error: number;
+  a?: string;
+  b?: string;
+  q?: string;
+  apart?: number;
+}
+
+const loftq = await readFixture<{ module: string; rank: number; cases: LoftqCase[] }>("loftq.json");
+
+for (const { name, rounds, error, ...first } of loftq.cases) {
+  Deno.test(`attachQuantized() with loftq leaves of W what PEFT's loftq_init leaves: ${name}, rounds ${rounds}`, async () => {
+    const { module, rank } = loftq;
+    const [m, n] = weightOf(model, module).shape;
+    const w = await gpu.read(weightOf(model, module));
+    const dtype = name === "plain" ? "nf4" : name;
+    const made = await attachQuantized(model, {
+      ...{ dtype, method: "loftq", rank, targets: ["v_proj"], iterations: rounds },
+    });
+    using adapter = made.adapter;
+    using quantized = made.model;
+    const q = await gpu.read(effectiveWeight(gpu, weightOf(quantized, module)));
+    const { s } = svd(Float64Array.from(w, (x, i) => x - q[i]), { m, n });
+    // PEFT's decomposition is in f32, which turns the space of r triplets by its error over the gap (Wedin); each round
+    // starts from what that leaves. Rounding of W, Q and the sum with it.
+    const turned = EPS * Math.sqrt(m + n) * s[0] * (1 + 2 * s[0] / (s[rank - 1] - s[rank]));
+    const rounding = 4 * EPS * norm(w) + turned;
+    const found = norm(await lost(made, module));
+    if (name === "plain") {
+      const plain = loftq.cases.find((other) => other.name === dtype && other.rounds === rounds)!;
+      // The norm of the triplets past r moves by at most as much as the matrix.
+      assert(Math.abs(found - error) <= plain.apart! + rounding && plain.apart! > rounding);
+      return;
+    }
+    expectClose([found], [error], rounds * rounding, "error");
+    if (rounds > 1) return;
+    if (name === "nf4") {
+      const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", q)).toHex();
+      assertEquals(digest, first.q);
+    }
+    const { a, b } = adapter.branch(module)!;
+    const product = (a: Float64Array, b: Float64Array) => matmul(b, a, { m, n, k: rank });
+    const floats = (text: string) => Float64Array.from(new Float32Array(Uint8Array.fromBase64(text).buffer));
+    const theirs = product(floats(first.a!), floats(first.b!));
+    const ours = product(
+      Float64Array.from(await gpu.read(a.value)),
+      Float64Array.from(await gpu.read(b.value)),
+    );
+    expectClose([norm(ours.map((x, i) => x - theirs[i]))], [0], rounding, "B A");
+  });
+}
 
 function hostOf(bytes: Uint8Array<ArrayBuffer>, shape: readonly number[]) {
   return { dtype: "nf4", shape, bytes } as const;
