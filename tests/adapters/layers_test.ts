@@ -16,7 +16,7 @@ import { openSafetensors } from "../../lib/io/safetensors.ts";
 import { toFloat32 } from "../../lib/core/host_tensor.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
-import { matmul } from "../../lib/reference/matmul.ts";
+import { floraWeight } from "../../lib/reference/flora.ts";
 import { moraMatrix } from "../../lib/reference/mora.ts";
 import { bound, EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
@@ -58,9 +58,9 @@ async function twin({ model: { gpu, weights }, parameters, config, course }: Ada
   const base = Float64Array.from(await gpu.read(w));
   if (config.method === "flora") {
     const [a, b] = [await read("a"), await read("b")];
-    const ab = (a: Float64Array, b: Float64Array) => matmul(a, b, { m: out, n: width, k: config.rank }, "tn");
-    const size = ab(a.map(Math.abs), b.map(Math.abs)).map((x, i) => x * Math.abs(base[i]));
-    return { value: ab(a, b).map((x, i) => x * base[i]), size };
+    const dims = { out, in: width, r: config.rank };
+    const size = floraWeight(base.map(Math.abs), { a: a.map(Math.abs), b: b.map(Math.abs) }, dims);
+    return { value: floraWeight(base, { a, b }, dims), size };
   }
   if (config.method === "remora") {
     const sides = await Promise.all(([1, 2] as const).map(async (type) => {
