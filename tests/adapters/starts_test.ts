@@ -2,12 +2,14 @@ import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects } f
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import type { Adapter } from "../../lib/adapters/adapter.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
+import { Rng } from "../../lib/core/rng.ts";
 import { batches } from "../../lib/datasets/batches.ts";
 import { parseDataset } from "../../lib/datasets/load.ts";
 import { readPeftAdapter } from "../../lib/io/peft.ts";
 import { svd } from "../../lib/linalg/svd.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { matmul } from "../../lib/reference/matmul.ts";
+import { orthogonalStart, tripletStart } from "../../lib/reference/starts.ts";
 import { Trainer } from "../../lib/train/train.ts";
 import { bound, EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
@@ -89,6 +91,43 @@ Deno.test("mica starts with PEFT's space for B and with A at zero, and trains A 
   const after = await layers(adapter);
   assertEquals(after.map(({ b }) => b), before.map(({ b }) => b));
   assert(after.some(({ a }) => a.some((value) => value !== 0)));
+});
+
+Deno.test("pissa, milora and mica start from the twin's factors of W's own decomposition, rounded once, whatever s", async () => {
+  using model = await load();
+  for (const method of ["pissa", "milora", "mica"]) {
+    using adapter = await started(model, { method, alpha: 3 });
+    for (const { module, m, n, w, a, b } of await layers(adapter)) {
+      const found = svd(w, { m, n });
+      const first = method === "pissa" ? 0 : found.s.length - RANK;
+      const twin = tripletStart(found, { first, r: RANK, scale: 3 / RANK });
+      const ones = { ...found, s: found.s.map(() => 3 / RANK) };
+      const [ofA, ofB] = method === "mica"
+        ? [a.map(() => 0), tripletStart(ones, { first, r: RANK, scale: 3 / RANK }).b]
+        : [twin.a, twin.b];
+      expectClose(a, ofA, bound(1, ofA), `${method}, A of ${module}`);
+      expectClose(b, ofB, bound(1, ofB), `${method}, B of ${module}`);
+    }
+  }
+});
+
+Deno.test("orthogonal starts from the twin's factors of the same draws", async () => {
+  using model = await load();
+  using adapter = await started(model, { method: "orthogonal" });
+  for (const { module, m, n, a, b } of await layers(adapter)) {
+    const rng = new Rng(3, `orthogonal ${module}`);
+    const normals = (length: number) => Float64Array.from({ length }, () => Math.fround(rng.normal()));
+    const half = RANK / 2;
+    const random = normals(RANK * RANK);
+    const draws = { random, x: normals(half * n), y: normals(m * half) };
+    const twin = orthogonalStart(draws, { m, n, r: RANK });
+    // Q is off by the rounding of its QR times the condition of the matrix that is drawn.
+    const { s } = svd(random, { m: RANK, n: RANK });
+    const q = 10 * RANK * EPS * s[0] / s[RANK - 1];
+    const sums = (x: Float64Array) => Math.hypot(...x) / 10 * (q + EPS * half);
+    expectClose(a, twin.a, sums(draws.x), `A of ${module}`);
+    expectClose(b, twin.b, sums(draws.y), `B of ${module}`);
+  }
 });
 
 Deno.test("lora-fa starts as lora does and trains B alone: r m numbers a layer", async () => {

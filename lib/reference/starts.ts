@@ -1,0 +1,55 @@
+import { checkLengths } from "./check.ts";
+import { matmul } from "./matmul.ts";
+import type { OloraStart } from "./olora.ts";
+import { qr } from "./qr.ts";
+
+/**
+ * Factors of some singular triplets of W: B₀ = U √(S / s) and A₀ = √(S / s) Vᵀ. The r largest triplets are PiSSA's start, the
+ * r smallest MiLoRA's, and their U alone, as B, is MiCA's.
+ *
+ * Source: Meng et al. 2024, arXiv:2404.02948, eqs. (2) to (4); Wang et al. 2024, arXiv:2406.09044, §3.2; arXiv:2604.01694.
+ *
+ * @param triplets W = U diag(S) Vᵀ: U `[m, k]`, S `[k]` and V `[n, k]`.
+ * @param options First triplet and how many, and s, that S is divided by.
+ */
+export function tripletStart(
+  { u, s, v }: { u: Float64Array; s: Float64Array; v: Float64Array },
+  { first, r, scale }: { first: number; r: number; scale: number },
+): OloraStart {
+  const k = s.length;
+  const [m, n] = [u.length / k, v.length / k];
+  checkLengths("tripletStart", { m, n, k }, { "u [m, k]": u, "v [n, k]": v });
+  const root = (i: number) => Math.sqrt(s[first + i] / scale);
+  return {
+    a: Float64Array.from({ length: r * n }, (_, at) => {
+      const [i, j] = [Math.floor(at / n), at % n];
+      return root(i) * v[j * k + first + i];
+    }),
+    b: Float64Array.from({ length: m * r }, (_, at) => {
+      const [j, i] = [Math.floor(at / r), at % r];
+      return root(i) * u[j * k + first + i];
+    }),
+  };
+}
+
+/**
+ * PEFT's orthogonal start: A₀ = Q₁ᵀ X / 10 and B₀ = Y Q₂ / 10, with Q₁ and Q₂ the first, third, … and the second, fourth, …
+ * rows of the Q of a random matrix, so that B₀ A₀ = 0.
+ *
+ * @param random The matrix, `[r, r]`, r even; X `[r / 2, n]` and Y `[m, r / 2]`.
+ */
+export function orthogonalStart(
+  { random, x, y }: { random: Float64Array; x: Float64Array; y: Float64Array },
+  { m, n, r }: { m: number; n: number; r: number },
+): OloraStart {
+  const half = r / 2;
+  checkLengths("orthogonalStart", { m, n, r, half }, {
+    ...{ "random [r, r]": random, "x [half, n]": x, "y [m, half]": y },
+  });
+  const { q } = qr(random, { m: r, n: r });
+  const rows = (parity: number) => q.filter((_, at) => Math.floor(at / r) % 2 === parity);
+  return {
+    a: matmul(rows(0), x, { m: r, n, k: half }, "tn").map((value) => value / 10),
+    b: matmul(y, rows(1), { m, n: r, k: half }).map((value) => value / 10),
+  };
+}
