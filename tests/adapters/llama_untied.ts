@@ -21,9 +21,13 @@ export async function load(): Promise<Model> {
   return await loadModel(modelFolder("llama_untied")!, { gpu: await testDevice() });
 }
 
+/** The batches that `trainer` trains on. */
+export function trainingBatches(): ReturnType<typeof batches> {
+  return batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
+}
+
 export function trainer(adapter: Adapter, options: TrainOptions): Trainer {
-  const order = batches(data, { batchSize: 1, seqLen: 1, seed: 0 });
-  return new Trainer(adapter, order, { learningRate: 1e-2, ...options });
+  return new Trainer(adapter, trainingBatches(), { learningRate: 1e-2, ...options });
 }
 
 /**

@@ -1,5 +1,6 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
+import { findMethod } from "../../lib/adapters/methods.ts";
 import { saveModel } from "../../lib/adapters/save_model.ts";
 import type { Variable } from "../../lib/autograd/tape.ts";
 import { type HostTensor, hostTensor, toFloat32 } from "../../lib/core/host_tensor.ts";
@@ -10,14 +11,14 @@ import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
 import { effectiveWeight } from "../../lib/ops/effective_weight.ts";
 import { rowNorms } from "../../lib/reference/magnitude.ts";
-import { bound, EPS, expectClose } from "../helpers/close.ts";
+import { bound, EPS, expectClose, furthest } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
-import { expected, modelFolder } from "../helpers/fixtures.ts";
+import { modelFolder } from "../helpers/fixtures.ts";
 import { encodeGguf, inGguf } from "../helpers/gguf.ts";
 import { blocksAndWide, ggufTensors, metadataOf } from "../helpers/gguf_model.ts";
 import { inFolder } from "../helpers/folder.ts";
+import { ids, load, trainer, trainingBatches } from "./llama_untied.ts";
 
-const { ids } = await expected("llama_untied");
 const Q = "model.layers.0.self_attn.q_proj";
 
 /** An olora whose B has moved by 0.05 from B₀, on all linear layers, but by `step` on Q. */
@@ -28,6 +29,26 @@ async function moved(model: Model, step = 0.05) {
     model.gpu.write(b.value, values.map((x) => x + (module === Q ? step : 0.05)));
   }
   return adapter;
+}
+
+const METHODS = ["lora+", "rslora", "lora-fa", "orthogonal", "pissa", "milora", "mica", "lora-ga", "eva"];
+for (const method of METHODS) {
+  Deno.test(`saveModel() merges ${method}, trained two steps, to what it computes beside the base`, () =>
+    inFolder(async (folder) => {
+      using model = await load();
+      const base = await score(model, ids);
+      using adapter = await attach(model, {
+        ...{ method, rank: 4, alpha: 3, targets: "all-linear" },
+        ...(findMethod(method).batches && { batches: [...trainingBatches().take(2)] }),
+      });
+      using training = trainer(adapter, { steps: 2 });
+      await Array.fromAsync(training.run());
+      const trained = await score(model, ids);
+      assert(furthest(trained, base) > 1e-3);
+      await saveModel(model, folder);
+      using merged = await loadModel(folder, { gpu: model.gpu });
+      (await score(merged, ids)).forEach((row, i) => expectClose(row, trained[i], 1e-5, `row ${i}`));
+    }));
 }
 
 const HALF_EPS = { f16: 2 ** -11, bf16: 2 ** -8 };
