@@ -2,8 +2,8 @@
 
 loftq_init asks for "cuda", and quantises to NF4 without a second quantisation of the absmaxes. Its source is run here with
 "cpu" in that place; `nf4` is with compress_statistics=True, the form in which bases are held, and `plain` as it stands.
-Each has ‖W − (Q + B A)‖; the first round also A and B, as the base64 of their float32, the SHA-256 of Q's bytes, and
-how far Q is from that of `plain`. Five rounds are NF4's alone: int8 has so many codes that rounding turns a few of them.
+Each has ‖W − (Q + B A)‖; the first round, but of `plain`, also A and B, as the base64 of their float32, the SHA-256 of Q's
+bytes, and how far Q is from that of `plain`. Five rounds are NF4's alone: int8 has so many codes that rounding turns a few of them.
 """
 
 import base64
@@ -52,7 +52,7 @@ for name, by_rounds in made.items():
             a=text(a), b=text(b), q=hashlib.sha256(q.contiguous().numpy().tobytes()).hexdigest(),
             apart=(q.double() - made["plain"][1][0].double()).norm().item(),
         )
-        cases.append(dict(name=name, rounds=rounds, error=error) | (first if rounds == 1 else {}))
+        cases.append(dict(name=name, rounds=rounds, error=error) | (first if rounds == 1 and name != "plain" else {}))
         print(name, rounds, error, (w - q).norm().item(), first["apart"])
 write_json("loftq.json", {"module": MODULE, "rank": RANK, "cases": cases})
 record("loftq.py", ["loftq.json"], ["bitsandbytes", "peft", "safetensors", "torch"])
