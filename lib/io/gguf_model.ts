@@ -8,8 +8,18 @@ import type { DecoderConfig } from "./model_config.ts";
 import type { ModelTensors } from "./model_tensors.ts";
 import type { TensorInfo } from "./safetensors_format.ts";
 
-/** Architectures that are read, by GGUF's names: each is the family of that name, and llama with a window is mistral. */
-const ARCHITECTURES: readonly unknown[] = ["llama", "qwen2", "qwen3", "gemma", "gpt2"] satisfies FamilyName[];
+/**
+ * Architectures that are read, by GGUF's names: each is the family of that name, but that llama and mistral are one layout,
+ * with a window mistral and without one llama. llama.cpp's converter calls both llama.
+ */
+const ARCHITECTURES: readonly unknown[] = [
+  "llama",
+  "mistral",
+  "qwen2",
+  "qwen3",
+  "gemma",
+  "gpt2",
+] satisfies FamilyName[];
 
 /** Families whose rows of q and k the converter puts in another order. */
 const IN_TURNS: readonly FamilyName[] = ["llama", "mistral"];
@@ -207,6 +217,7 @@ function ggufConfigJson({ metadata, tensors }: GgufHeader, path: string): JsonOb
   const window = about("attention.sliding_window");
   const windowed = window !== undefined;
   const { fields, names } = FAMILIES[architecture as FamilyName];
+  const isLlama = architecture === "llama" || architecture === "mistral";
   const turned = {
     num_key_value_heads: about("attention.head_count_kv") ?? heads,
     head_dim: headWidth,
@@ -215,8 +226,8 @@ function ggufConfigJson({ metadata, tensors }: GgufHeader, path: string): JsonOb
     partial_rotary_factor: Number(about("rope.dimension_count") ?? headWidth) / Number(headWidth),
   };
   return {
-    model_type: windowed && architecture === "llama" ? "mistral" : architecture,
-    ...(windowed && { sliding_window: window, use_sliding_window: architecture !== "llama" }),
+    model_type: isLlama ? windowed ? "mistral" : "llama" : architecture,
+    ...(windowed && { sliding_window: window, use_sliding_window: !isLlama }),
     vocab_size: about("vocab_size") ?? (metadata.get("tokenizer.ggml.tokens") as ArrayLike<unknown>)?.length,
     [fields.width]: width,
     [fields.layers]: about("block_count"),

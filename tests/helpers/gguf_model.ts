@@ -41,11 +41,15 @@ function inTurns({ shape, ...tensor }: HostTensor, heads: number): HostTensor {
   return { ...tensor, shape, bytes: Uint8Array.from(bytes) };
 }
 
-/** What a converter writes of `config`. */
-export function metadataOf(config: DecoderConfig): Record<string, TypedValue> {
-  const about = (key: string) => `${config.family}.${key}`;
+/** What a converter writes of `config`, under this name of its architecture. */
+export function metadataOf(
+  config: DecoderConfig,
+  architecture: string = config.family,
+): Record<string, TypedValue> {
+  const about = (key: string) => `${architecture}.${key}`;
   return {
-    "general.architecture": ["string", config.family],
+    "general.architecture": ["string", architecture],
+    ...(config.window && { [about("attention.sliding_window")]: ["u32", config.window] }),
     [about("vocab_size")]: ["u32", config.vocabularySize],
     [about("embedding_length")]: ["u32", config.width],
     [about("block_count")]: ["u32", config.layers],
@@ -80,7 +84,7 @@ export async function ggufTensors(
       tensors[own] = hostTensor(tensor.shape, toFloat32(tensor).map((x) => x + 1));
       continue;
     }
-    const heads = config.family === "llama" ? /attn_([qk])\.weight/.exec(own)?.[1] : undefined;
+    const heads = /^(llama|mistral)$/.test(config.family) ? /attn_([qk])\.weight/.exec(own)?.[1] : undefined;
     tensors[own] = heads ? inTurns(tensor, heads === "q" ? config.heads : config.keyValueHeads) : tensor;
   }
   return tensors;

@@ -1,10 +1,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { GGMLQuantizationType, gguf } from "npm:@huggingface/gguf@0.4.6";
 import { blockDTypes, blockSize } from "../../lib/core/dtype.ts";
 import { type HostTensor, hostTensor } from "../../lib/core/host_tensor.ts";
 import { Rng } from "../../lib/core/rng.ts";
 import { openGguf } from "../../lib/io/gguf.ts";
 import { randomBlocks } from "../helpers/blocks.ts";
 import { fixturePath, readFixture } from "../helpers/fixtures.ts";
+import { smollm2 } from "../helpers/smollm2.ts";
 import { encodeGguf, type Flaws, inGguf, type TypedValue } from "../helpers/gguf.ts";
 
 const metadata: Record<string, TypedValue> = {
@@ -87,6 +89,54 @@ Deno.test("openGguf() reads what gguf-py writes: values of every type, tensors o
     assertEquals(bytes, Uint8Array.fromBase64(blocks).slice(0, bytes.length));
   }
 });
+
+const { path: smollm2Path, ignore: noSmollm2 } = await smollm2();
+const FILES: [name: string, path: string, ignore: boolean][] = [
+  ...["written", ...["gpt-2", "llama-bpe", "qwen2", "smollm"].map((pre) => `gguf_tokenizers/${pre}`)].map((
+    name,
+  ): [string, string, boolean] => [name, fixturePath(`${name}.gguf`), false]),
+  ["SmolLM2-135M", smollm2Path, noSmollm2],
+];
+for (const [name, path, ignore] of FILES) {
+  Deno.test({
+    name: `openGguf() reads the header of ${name} as npm:@huggingface/gguf does`,
+    ignore,
+    async fn() {
+      const peer = await gguf(path, { allowLocalFile: true });
+      using file = await openGguf(path);
+      const { version: _version, tensor_count: count, kv_count: keys, ...values } = peer.metadata as Record<
+        string,
+        unknown
+      >;
+      assertEquals([BigInt(file.tensors.size), BigInt(file.metadata.size)], [count, keys]);
+      assertEquals(
+        Object.fromEntries([...file.metadata].map(([key, value]) => [key, plain(value)])),
+        Object.fromEntries(Object.entries(values).map(([key, value]) => [key, plain(value)])),
+      );
+      const first = Math.min(...[...file.tensors.values()].map(({ byteOffset }) => byteOffset));
+      assertEquals(
+        [...file.tensors].map(([name, { dtype, shape, byteOffset }]) => [
+          name,
+          dtype,
+          shape,
+          byteOffset - first,
+        ]),
+        peer.tensorInfos.map(({ name, dtype, shape, offset }) => [
+          name,
+          GGMLQuantizationType[dtype],
+          shape.map(Number).reverse(),
+          Number(offset),
+        ]),
+      );
+    },
+  });
+}
+
+/** One form of what the two readers have as numbers or as big integers, as arrays of a type or not, as flags or 0 and 1. */
+function plain(value: unknown): unknown {
+  if (typeof value === "object") return Array.from(value as ArrayLike<unknown>, plain);
+  return typeof value === "string" ? value : Number(value);
+}
 
 Deno.test("openGguf() refuses every file that is cut short", async () => {
   const whole = encodeGguf(metadata, { w: sample().q4_0 });

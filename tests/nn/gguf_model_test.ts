@@ -13,12 +13,15 @@ import { blocksAndWide, ggufTensors, metadataOf } from "../helpers/gguf_model.ts
 const tied = await readModelConfig(fixturePath("llama_tied"));
 const metadata = metadataOf(tied);
 
-for (const name of ["llama_tied", "llama_untied", "qwen2", "qwen3", "gemma", "gpt2"] as const) {
-  Deno.test(`loadModel() loads ${name} from a GGUF file: transformers' likelihoods`, async () => {
+const MODELS = ["llama_tied", "llama_untied", "mistral", "qwen2", "qwen3", "gemma", "gpt2"] as const;
+const loaded = [...MODELS.map((name) => [name, undefined] as const), ["mistral", "llama"] as const];
+for (const [name, architecture] of loaded) {
+  const as = architecture ? `, called ${architecture},` : "";
+  Deno.test(`loadModel() loads ${name}${as} from a GGUF file: transformers' likelihoods`, async () => {
     const gpu = await testDevice();
     const { ids, nll } = await expected(name);
     const folder = await readModelConfig(fixturePath(name));
-    await inGguf(encodeGguf(metadataOf(folder), await ggufTensors(name)), async (path) => {
+    await inGguf(encodeGguf(metadataOf(folder, architecture), await ggufTensors(name)), async (path) => {
       assertEquals(await resolveModel(path), path);
       assertEquals(await readModelConfig(path), folder);
       using model = await loadModel(path, { gpu });
@@ -44,10 +47,14 @@ Deno.test("loadModel() leaves blocks as they are: the same bits as from their f3
   assertEquals(scores[0], scores[1]);
 });
 
-Deno.test("readModelConfig() takes a llama with a window for a mistral, and refuses windows of other families", async () => {
+Deno.test("readModelConfig() takes a llama with a window for a mistral, one without for a llama, and refuses windows of other families", async () => {
   const window: TypedValue = ["u32", tied.context];
   await inGguf(encodeGguf({ ...metadata, "llama.attention.sliding_window": window }), async (path) => {
     assertEquals((await readModelConfig(path)).family, "mistral");
+  });
+  await inGguf(encodeGguf(metadataOf(tied, "mistral")), async (path) => {
+    const { family, window } = await readModelConfig(path);
+    assertEquals([family, window], ["llama", undefined]);
   });
   const qwen = metadataOf(await readModelConfig(fixturePath("qwen2")));
   await inGguf(encodeGguf({ ...qwen, "qwen2.attention.sliding_window": window }), async (path) => {
@@ -89,7 +96,7 @@ Deno.test("loadModel() says what of a GGUF file it cannot use", async () => {
   await fails(
     { "general.architecture": ["string", "bloom"] },
     tensors,
-    'general.architecture "bloom", expected one of llama, qwen2, qwen3, gemma, gpt2',
+    'general.architecture "bloom", expected one of llama, mistral, qwen2, qwen3, gemma, gpt2',
   );
   await fails({ "llama.rope.scaling.type": ["string", "yarn"] }, tensors, 'found rope_type "yarn"');
   await fails(
