@@ -2,7 +2,7 @@ import { assertEquals, assertGreater } from "@std/assert";
 import { encodeLong, encodeSpans } from "../../lib/datasets/encode.ts";
 import { loadTokenizer, makeTokenizer } from "../../lib/io/tokenizer.ts";
 import { byteTokenizer } from "../io/byte_tokenizer.ts";
-import { referenceData } from "../io/reference_data.ts";
+import { referenceData } from "../helpers/requires.ts";
 
 /** he = 256, ll = 257, Ġw = 258, <s> = 259, </s> = 260. */
 const tokenizer = makeTokenizer(byteTokenizer());

@@ -10,7 +10,7 @@ import {
 } from "../../lib/datasets/load.ts";
 import { makeTokenizer } from "../../lib/io/tokenizer.ts";
 import { byteTokenizer } from "../io/byte_tokenizer.ts";
-import { referenceData } from "../io/reference_data.ts";
+import { referenceData } from "../helpers/requires.ts";
 
 const TEMPLATE =
   "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}" +

@@ -10,7 +10,7 @@ import {
 import { makeTokenizer } from "../../lib/io/tokenizer.ts";
 import { fixturePath } from "../helpers/fixtures.ts";
 import { byteTokenizer } from "../io/byte_tokenizer.ts";
-import { referenceData } from "../io/reference_data.ts";
+import { referenceData } from "../helpers/requires.ts";
 
 const tokenizer = makeTokenizer(byteTokenizer());
 

@@ -10,6 +10,7 @@ import type { Adapters, DecoderConfig, Weights } from "../../lib/reference/decod
 import type { GptConfig } from "../../lib/reference/gpt_decoder.ts";
 import { rowNorms } from "../../lib/reference/magnitude.ts";
 import { qr } from "../../lib/reference/qr.ts";
+import { referenceData } from "./requires.ts";
 
 const root = new URL("../parity/fixtures/", import.meta.url);
 
@@ -103,19 +104,13 @@ export async function qrCases(): Promise<QrCase[]> {
 }
 
 /**
- * Folder of a model's weights: committed, or for stories260k under ../shared/data; undefined where that is missing, so
- * that a test says so: `Deno.test({ ignore: !modelFolder("stories260k"), … })`.
+ * Folder of a model's weights: committed, or for stories260k in the reference data; undefined where that is missing, which
+ * `referenceData` says: `Deno.test({ ignore: !modelFolder("stories260k"), … })`.
  */
 export function modelFolder(model: FixtureModel): string | undefined {
   if (model !== "stories260k") return fixturePath(model);
-  const folder = decodeURIComponent(
-    new URL("../../../shared/data/stories260k/hf_derived", import.meta.url).pathname,
-  );
-  try {
-    return Deno.statSync(folder).isDirectory ? folder : undefined;
-  } catch {
-    return undefined;
-  }
+  const { path, ignore } = referenceData("stories260k/hf_derived");
+  return ignore ? undefined : path;
 }
 
 /** A temporary copy of a committed model whose config.json has the form of transformers 4. */

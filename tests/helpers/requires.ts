@@ -1,6 +1,7 @@
 /**
- * Suites that need something beyond Deno: a browser, Jupyter, Python, Slurm. Where it is missing the tests are reported as
- * ignored and one line says what was looked for; under CI=true its absence is a failure.
+ * Suites that need something beyond Deno and this repository: a browser, Jupyter, Python, Slurm, reference data. Where it is
+ * missing the tests are reported as ignored and one line says what was looked for; under CI=true the absence of a program
+ * is a failure.
  */
 import { fileURLToPath } from "node:url";
 
@@ -52,7 +53,7 @@ function answers(tool: Tool, program: string): boolean {
 
 const found = new Map<Tool, Found>();
 
-/** What `Deno.test` gets: `ignore`, and the `path` of the program to start. */
+/** What `Deno.test` gets: `ignore`, and the `path` of the program to start, or of the data. */
 export interface Found {
   path: string;
   ignore: boolean;
@@ -67,6 +68,35 @@ export function requires(tool: Tool): Found {
     found.set(tool, result);
   }
   return result;
+}
+
+const data = new Map<string, Found>();
+
+/**
+ * Where `path` of the reference data is: published models, tokenizers and texts that are not part of this repository, in
+ * ../shared/data beside it. A clone elsewhere has none, so their absence is never a failure; one line names what was left out.
+ */
+export function referenceData(path: string): Found {
+  let result = data.get(path);
+  if (result === undefined) {
+    const place = `${root}../shared/data/${path}`;
+    const ignore = !exists(place);
+    if (ignore) {
+      console.error(`left out: the tests that need ${path}: not in ../shared/data beside this repository`);
+    }
+    result = { path: ignore ? "" : place, ignore };
+    data.set(path, result);
+  }
+  return result;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

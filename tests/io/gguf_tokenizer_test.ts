@@ -4,16 +4,12 @@ import { ggufTokenizer } from "../../lib/io/gguf_tokenizer.ts";
 import type { JsonObject } from "../../lib/io/json_file.ts";
 import { loadTokenizer, makeTokenizer, type Tokenizer } from "../../lib/io/tokenizer.ts";
 import { fixturePath, readFixture } from "../helpers/fixtures.ts";
+import { referenceData } from "../helpers/requires.ts";
 
-const shared = new URL("../../../shared/data/", import.meta.url);
-const exists = (path: string) => {
-  try {
-    return Deno.statSync(new URL(path, shared)).isFile;
-  } catch {
-    return false;
-  }
-};
-const readShared = async (path: string) => JSON.parse(await Deno.readTextFile(new URL(path, shared)));
+const cases = referenceData("tokcases/ggml_cases.json");
+const gpt2 = referenceData("tokenizers/gpt2/tokenizer.json");
+const llama2 = referenceData("tokenizers/llama2/tokenizer.model");
+const readJson = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
 function of(values: Record<string, GgufValue>): Tokenizer {
   const metadata: GgufHeader["metadata"] = new Map(Object.entries(values));
@@ -101,7 +97,7 @@ async function differing(
   vocabulary: string,
   tokenizer: Tokenizer,
 ): Promise<string[]> {
-  const { texts, ids } = await readShared("tokcases/ggml_cases.json");
+  const { texts, ids } = await readJson(cases.path);
   return texts.filter((text: string, i: number) =>
     tokenizer.encode(text, { addSpecial: false }).join() !== ids[vocabulary][i].join()
   );
@@ -109,9 +105,9 @@ async function differing(
 
 Deno.test({
   name: "ggufTokenizer() gives llama.cpp's ids with the vocabulary of GPT-2",
-  ignore: !exists("tokenizers/gpt2/tokenizer.json") || !exists("tokcases/ggml_cases.json"),
+  ignore: gpt2.ignore || cases.ignore,
   async fn() {
-    const { model } = await readShared("tokenizers/gpt2/tokenizer.json");
+    const { model } = await readJson(gpt2.path);
     const tokenizer = of({
       "tokenizer.ggml.model": "gpt2",
       "tokenizer.ggml.pre": "gpt-2",
@@ -155,9 +151,9 @@ function sentencePieces(file: Uint8Array): { piece: string; score: number; type:
 
 Deno.test({
   name: "ggufTokenizer() gives llama.cpp's ids with the vocabulary and scores of Llama 2",
-  ignore: !exists("tokenizers/llama2/tokenizer.model") || !exists("tokcases/ggml_cases.json"),
+  ignore: llama2.ignore || cases.ignore,
   async fn() {
-    const pieces = sentencePieces(await Deno.readFile(new URL("tokenizers/llama2/tokenizer.model", shared)));
+    const pieces = sentencePieces(await Deno.readFile(llama2.path));
     assertEquals(pieces.length, 32000);
     const tokenizer = of({
       "tokenizer.ggml.model": "llama",

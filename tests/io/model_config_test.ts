@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FAMILIES, type FamilyName } from "../../lib/io/families.ts";
 import { modelConfigJson, parseModelConfig, readModelConfig } from "../../lib/io/model_config.ts";
-import { referenceData } from "./reference_data.ts";
+import { referenceData } from "../helpers/requires.ts";
 
 /** As transformers 4 writes it. */
 const OLD = {

@@ -15,8 +15,7 @@ import type { PeftAdapter, PeftConfig, PeftFactors, PeftRows } from "../../lib/i
 import { openSafetensors, writeSafetensors } from "../../lib/io/safetensors.ts";
 import { linearModules } from "../../lib/io/weights.ts";
 import { bound, expectClose } from "../helpers/close.ts";
-import { requires } from "../helpers/requires.ts";
-import { referenceData } from "./reference_data.ts";
+import { referenceData, requires } from "../helpers/requires.ts";
 import { inFolder } from "../helpers/folder.ts";
 
 const MODEL = parseModelConfig({

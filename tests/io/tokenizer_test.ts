@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Rng } from "../../lib/core/rng.ts";
 import { decodeStream, loadTokenizer, makeTokenizer, type Tokenizer } from "../../lib/io/tokenizer.ts";
 import { byteTokenizer } from "./byte_tokenizer.ts";
-import { referenceData } from "./reference_data.ts";
+import { referenceData } from "../helpers/requires.ts";
 
 const CONFIG = { bos_token: "<s>", eos_token: { content: "</s>" } };
 

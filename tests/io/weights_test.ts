@@ -4,7 +4,7 @@ import { type DecoderConfig, parseModelConfig, readModelConfig } from "../../lib
 import type { JsonObject } from "../../lib/io/json_file.ts";
 import { openModelTensors } from "../../lib/io/model_tensors.ts";
 import { checkTensors, expectedTensors, linearModules } from "../../lib/io/weights.ts";
-import { referenceData } from "./reference_data.ts";
+import { referenceData } from "../helpers/requires.ts";
 
 const CONFIG: DecoderConfig = parseModelConfig({
   model_type: "llama",

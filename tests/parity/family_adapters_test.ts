@@ -11,7 +11,7 @@ import { negativeLogLikelihood, padded, score, uploadBatch } from "../../lib/nn/
 import { globalNorm } from "../../lib/reference/adamw.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
-import { referenceData } from "../io/reference_data.ts";
+import { referenceData } from "../helpers/requires.ts";
 import { type Expected, fixturePath, readFixture } from "../helpers/fixtures.ts";
 
 const published = referenceData("adapters/opt125m-dpo-lora");

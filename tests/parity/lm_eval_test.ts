@@ -16,7 +16,7 @@ import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import { readFixture } from "../helpers/fixtures.ts";
 import { smollm2 } from "../helpers/smollm2.ts";
-import { referenceData } from "../io/reference_data.ts";
+import { referenceData } from "../helpers/requires.ts";
 
 interface Entry {
   /** Name of the file of rows. */
