@@ -53,3 +53,26 @@ export function orthogonalStart(
     b: matmul(y, rows(1), { m, n: r, k: half }).map((value) => value / 10),
   };
 }
+
+/**
+ * LoRA-GA's factors from the triplets of the weight's gradient G: A₀ is the first r rows of Vᵀ and B₀ the next r columns of U,
+ * each d = m^¼ / √γ long; of "peft" A₀ is orthonormal and B₀ multiplied by its singular values.
+ *
+ * Source: Wang et al. 2024, arXiv:2407.05000, §3.2 and §3.3 ("paper"); PEFT's `lora_ga` ("peft").
+ *
+ * @param triplets G = U diag(S) Vᵀ: U `[m, k]`, S `[k]` and V `[n, k]`, k at least 2 r.
+ */
+export function loraGaStart(
+  { u, s, v }: { u: Float64Array; s: Float64Array; v: Float64Array },
+  { r, gamma, stable }: { r: number; gamma: number; stable: "peft" | "paper" },
+): OloraStart {
+  const k = s.length;
+  const [m, n] = [u.length / k, v.length / k];
+  checkLengths("loraGaStart", { m, n, k }, { "u [m, k]": u, "v [n, k]": v });
+  const d = m ** 0.25 / gamma ** 0.5;
+  const plain = tripletStart({ u, s: s.map(() => 1), v }, { first: 0, r, scale: 1 });
+  const next = tripletStart({ u, s: s.map(() => 1), v }, { first: r, r, scale: 1 });
+  return stable === "paper"
+    ? { a: plain.a.map((x) => d * x), b: next.b.map((x) => d * x) }
+    : { a: plain.a, b: next.b.map((x, at) => d * s[r + at % r] * x) };
+}

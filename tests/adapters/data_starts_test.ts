@@ -8,6 +8,9 @@ import { parseDataset } from "../../lib/datasets/load.ts";
 import { readPeftAdapter } from "../../lib/io/peft.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
+import { svd } from "../../lib/linalg/svd.ts";
+import { decoder, decoderBackward } from "../../lib/reference/decoder.ts";
+import { loraGaStart } from "../../lib/reference/starts.ts";
 import { EPS, expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
 import {
@@ -16,6 +19,7 @@ import {
   fixturePath,
   modelFolder,
   readFixture,
+  referenceModel,
 } from "../helpers/fixtures.ts";
 
 const RANK = 4;
@@ -83,6 +87,36 @@ Deno.test("lora-ga starts from the gradient's singular vectors that PyTorch give
     assertEquals(adapter.trainable, trainable);
   }
   assertEquals(gpu.liveBytes, bytes);
+});
+
+Deno.test("lora-ga starts from the twin's factors of the gradient by the float64 decoder", async () => {
+  using model = await load();
+  const { config, weights } = await referenceModel(modelFolder("llama_tied")!);
+  const [texts] = await fixtureBatches("llama_tied");
+  const batch = { b: texts.length, t: texts[0].length, ids: Int32Array.from(texts.flat()) };
+  const gradients = decoderBackward(weights, config, batch, decoder(weights, config, batch));
+  for (const stable of ["peft", "paper"] as const) {
+    using adapter = await attach(model, {
+      ...{ method: "lora-ga", rank: RANK, targets: "all-linear", batches: first(1), stable, gamma: 9 },
+    });
+    for (const [module, { a, b }] of adapter.branches) {
+      const [m, n] = model.weights.get(`${module}.weight`)!.shape;
+      const found = svd(gradients[`${module}.weight`], { m, n });
+      const twin = loraGaStart(found, { r: RANK, gamma: 9, stable });
+      const [ours, theirs] = [
+        [await model.gpu.read(a.value), await model.gpu.read(b.value)],
+        [twin.a, twin.b].map((x) => Float32Array.from(x)),
+      ];
+      const s = [...found.s];
+      for (let i = 0; i < RANK; i++) {
+        const ofA = apart(row(ours[0], n, i), row(theirs[0], n, i));
+        assert(ofA < turn(s, i), `${stable}, ${module}: row ${i} of A is ${ofA} away`);
+        const ofB = apart(column(ours[1], RANK, i), column(theirs[1], RANK, i));
+        const size = FLOAT32 * s[0] / s[RANK + i];
+        assert(ofB < turn(s, RANK + i) + size, `${stable}, ${module}: column ${i} of B is ${ofB} away`);
+      }
+    }
+  }
 });
 
 Deno.test('lora-ga with stable "paper" has orthonormal factors of size out^¼ / √γ along the same directions', async () => {
