@@ -5,7 +5,8 @@ import { targetNames } from "../io/peft_targets.ts";
 import { linearModules } from "../io/weights.ts";
 import type { Model } from "../nn/model.ts";
 import type { Adapter } from "./adapter.ts";
-import { attach } from "./attach.ts";
+import type { AttachOptions } from "./attach.ts";
+import { attachFilled } from "./fit.ts";
 import { frozenFactor } from "./flora.ts";
 
 /**
@@ -60,13 +61,13 @@ export async function loadIa3(model: Model, ia3: PeftIa3): Promise<Adapter> {
         `expected a layer without one, or one whose inputs are scaled (feedforward_modules)`,
     );
   }
-  const adapter = await attach(model, {
+  const options: AttachOptions = {
     ...{ method: "flora", rank: 1, targets: [...modules.keys()], freeze: outputs.length ? "B" : "A" },
     ...(inputs.length && outputs.length && { feedforward: inputs }),
-  });
-  try {
+  };
+  return await attachFilled(model, options, ({ parameters }) => {
     for (const [module, { side, scales }] of modules) {
-      const { value } = adapter.parameters.get(`${module}.${side === "input" ? "b" : "a"}`)!;
+      const { value } = parameters.get(`${module}.${side === "input" ? "b" : "a"}`)!;
       const values = toFloat32(scales);
       if (values.length !== value.size) {
         throw new RangeError(
@@ -75,11 +76,7 @@ export async function loadIa3(model: Model, ia3: PeftIa3): Promise<Adapter> {
       }
       model.gpu.write(value, values);
     }
-  } catch (error) {
-    adapter[Symbol.dispose]();
-    throw error;
-  }
-  return adapter;
+  });
 }
 
 function onSide({ modules }: Pick<PeftIa3, "modules">, wanted: PeftScales["side"]): string[] {

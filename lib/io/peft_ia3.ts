@@ -1,10 +1,11 @@
 import type { HostTensor } from "../core/host_tensor.ts";
+import { replaceAdapter, requireOneForm } from "./adapter_folder.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { type JsonObject, readJsonIfAny } from "./json_file.ts";
 import { isRegExp, parsePeftConfig, peftConfigJson } from "./peft_format.ts";
 import type { PeftTargets } from "./peft_targets.ts";
-import { checkSelected } from "./peft_tensors.ts";
-import { openSafetensors, writeSafetensors } from "./safetensors.ts";
+import { checkSelected, openPeftTensors } from "./peft_tensors.ts";
+import { writeSafetensors } from "./safetensors.ts";
 
 /** The settings of an IA³ adapter (Liu et al. 2022, arXiv:2205.05638) in PEFT's format. */
 export interface PeftIa3Config extends PeftTargets {
@@ -42,11 +43,12 @@ export interface PeftIa3 {
  * @throws {RangeError} If a setting is not supported or makes no sense, or tensors and settings disagree.
  */
 export async function readPeftIa3(folder: string): Promise<PeftIa3 | undefined> {
+  await requireOneForm(folder);
   const name = `${folder}/adapter_config.json`;
   const json = await readJsonIfAny(name);
   if (json?.peft_type !== "IA3") return undefined;
   const config = parseConfig(json, name);
-  using file = await openSafetensors(`${folder}/adapter_model.safetensors`);
+  using file = await openPeftTensors(folder);
   const modules = new Map<string, PeftScales>();
   for (const tensor of [...file.tensors.keys()].sort()) {
     const [, path] = /^base_model\.model\.(.+)\.ia3_l$/.exec(tensor) ?? [];
@@ -63,8 +65,8 @@ export async function readPeftIa3(folder: string): Promise<PeftIa3 | undefined> 
 }
 
 /**
- * Writes a folder that PEFT's `PeftModel.from_pretrained` reads as IA³. Each file is whole or not there, and the
- * configuration comes last.
+ * Writes a folder that PEFT's `PeftModel.from_pretrained` reads as IA³, in place of any adapter that is there
+ * ({@linkcode replaceAdapter}).
  *
  * @throws {RangeError} If a shape does not fit the side that is scaled, or the settings say the other side.
  */
@@ -75,7 +77,6 @@ export async function writePeftIa3(folder: string, { config, modules }: PeftIa3)
     if (found.side !== side) throw disagree(path, scales, `${side}s`, "the adapter");
     tensors.set(`base_model.model.${path}.ia3_l`, scales);
   }
-  await writeSafetensors(`${folder}/adapter_model.safetensors`, tensors);
   const { feedforwardModules = [], ...shared } = config;
   const lora = peftConfigJson({
     ...{ rank: 1, alpha: 1, dropout: 0, rankPattern: {}, alphaPattern: {} },
@@ -91,7 +92,10 @@ export async function writePeftIa3(folder: string, { config, modules }: PeftIa3)
     ...Object.fromEntries(Object.entries(lora).filter(([field]) => SHARED.includes(field))),
     ...own,
   };
-  await writeFileAtomic(`${folder}/adapter_config.json`, JSON.stringify(json, undefined, 2) + "\n");
+  await replaceAdapter(folder, async (aside) => {
+    await writeSafetensors(`${aside}/adapter_model.safetensors`, tensors);
+    await writeFileAtomic(`${aside}/adapter_config.json`, JSON.stringify(json, undefined, 2) + "\n");
+  });
 }
 
 /** Fields that PEFT's IA3Config has in common with its LoraConfig. */
