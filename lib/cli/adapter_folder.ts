@@ -4,6 +4,7 @@ import { findData, type Output } from "./command.ts";
 
 /** What `--json` says of an adapter that was read: the fields that nobody here knows, where there are some. */
 export interface AdapterRead {
+  /** Their names. */
   readonly unknownFields?: readonly string[];
 }
 
