@@ -1,6 +1,7 @@
 import { attach, type AttachOptions } from "../adapters/attach.ts";
 import { findMethod } from "../adapters/methods.ts";
 import { startsInBase } from "../adapters/quantized.ts";
+import { defined } from "../core/defined.ts";
 import type { DType } from "../core/dtype.ts";
 import { GpuError } from "../core/errors.ts";
 import type { QuantizedDType } from "../core/quantize.ts";
@@ -83,12 +84,6 @@ export async function planMemory(folder: string, training: PlannedTraining): Pro
   const [weights, { adapter }] = [trained.weights + kept, trained];
   const total = Math.max(quantizing, trained.total + kept);
   return { weights, adapter, update: total - weights - adapter, total };
-}
-
-function defined<Settings extends object>(
-  settings: Settings,
-): { [Name in keyof Settings]: NonNullable<Settings[Name]> } {
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as never;
 }
 
 /** A model of the right sizes. */

@@ -4,6 +4,7 @@ import { findMethod } from "../adapters/methods.ts";
 import { methodOptionNames } from "../adapters/options.ts";
 import { saveAdapter } from "../adapters/save.ts";
 import { saveModel } from "../adapters/save_model.ts";
+import { defined } from "../core/defined.ts";
 import { type Batch, batches, batchesInOrder } from "../datasets/batches.ts";
 import { type Dataset, loadDataset } from "../datasets/load.ts";
 import type { Gpu } from "../gpu/gpu.ts";
@@ -205,11 +206,6 @@ export async function attachOptions(config: RunConfig): Promise<AttachOptions> {
     ...Object.fromEntries(methodOptionNames.map((name) => [name, config[name]])),
   };
   return defined(given);
-}
-
-function defined<Settings extends object>(settings: Settings): Partial<Settings> {
-  const set = Object.entries(settings).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(set) as Partial<Settings>;
 }
 
 /** Layers and ranks of starting factors; and α, such that each layer keeps its scale, where `config` gives no rank or α. */

@@ -29,7 +29,7 @@ export interface RunConfig extends MethodOptions {
   readonly method?: string;
   /** Rank. Default that of `init`, else 8. */
   readonly rank?: number;
-  /** α, the scale is α / rank. Default that of `init`, else the rank. */
+  /** α, the scale is α / rank. Default the rank, or where that is not given either, such that `init` keeps its scale. */
   readonly alpha?: number;
   /** Other ranks, by a regular expression for the end of a module's path, as PEFT's `rank_pattern`. Default those of `init`. */
   readonly rankPattern?: Readonly<Record<string, number>>;
