@@ -2,8 +2,9 @@
 
 loftq_init asks for "cuda", and quantises to NF4 without a second quantisation of the absmaxes. Its source is run here with
 "cpu" in that place; `nf4` is with compress_statistics=True, the form in which bases are held, and `plain` as it stands.
-Each has ‖W − (Q + B A)‖; the first round, but of `plain`, also A and B, as the base64 of their float32, the SHA-256 of Q's
-bytes, and how far Q is from that of `plain`. Five rounds are NF4's alone: int8 has so many codes that rounding turns a few of them.
+Each has ‖W − (Q + B A)‖ and the SHA-256 of Q's bytes; the first round, but of `plain`, also A and B, as the base64 of their
+float32, and how far Q is from that of `plain`. Five rounds are nf4's alone, of a weight of which no number comes within
+rounding of the middle of two codes: where one does, it is turned and the rounds after it part, as they do for int8.
 """
 
 import base64
@@ -16,7 +17,7 @@ from provenance import FIXTURES, record, write_json
 from safetensors.torch import load_file
 
 RANK = 4
-MODULE = "model.layers.1.self_attn.v_proj"
+MODULE = "model.layers.3.self_attn.v_proj"
 
 torch.set_num_threads(1)
 
@@ -48,11 +49,10 @@ cases = []
 for name, by_rounds in made.items():
     for rounds, (q, a, b) in by_rounds.items():
         error = (w.double() - q.double() - b.double() @ a.double()).norm().item()
-        first = dict(
-            a=text(a), b=text(b), q=hashlib.sha256(q.contiguous().numpy().tobytes()).hexdigest(),
-            apart=(q.double() - made["plain"][1][0].double()).norm().item(),
-        )
-        cases.append(dict(name=name, rounds=rounds, error=error) | (first if rounds == 1 and name != "plain" else {}))
-        print(name, rounds, error, (w - q).norm().item(), first["apart"])
+        apart = (q.double() - made["plain"][1][0].double()).norm().item()
+        first = dict(a=text(a), b=text(b), apart=apart) if rounds == 1 and name != "plain" else {}
+        digest = hashlib.sha256(q.contiguous().numpy().tobytes()).hexdigest()
+        cases.append(dict(name=name, rounds=rounds, error=error, q=digest) | first)
+        print(name, rounds, error, (w - q).norm().item(), apart)
 write_json("loftq.json", {"module": MODULE, "rank": RANK, "cases": cases})
 record("loftq.py", ["loftq.json"], ["bitsandbytes", "peft", "safetensors", "torch"])
