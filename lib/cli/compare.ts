@@ -30,7 +30,8 @@ export const compare: Command = {
     budget: {
       type: "number",
       value: "N",
-      help: "runs of each method, at least 10: up to 7 to find its rate, the others with fresh seeds",
+      help:
+        "runs of each method: of 10 or more up to 7 find its rate, of fewer half, too few for most verdicts; the others have fresh seeds",
     },
     out: {
       type: "text",
@@ -95,6 +96,11 @@ export const compare: Command = {
     });
     bar.finish();
     if (!found) throw new StoppedError("Cannot finish: stopped; the same command goes on where it was");
+    if (!found.every(({ counts }) => counts)) {
+      output.note(
+        "A best rate lacks two tried rates on either side; a budget of 10 runs or more looks further.",
+      );
+    }
     const rows = found as unknown as ComparedRuns[];
     output.say(comparisonText(rows));
     await writeFileAtomic(`${out}/comparison.svg`, svgFigure(comparisonFigure(rows)));

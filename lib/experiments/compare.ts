@@ -18,8 +18,9 @@ export interface CompareOptions {
   /** What is compared; the first is what the verdicts are about. */
   readonly methods: readonly Contender[];
   /**
-   * Runs of each method, at least 10: up to 7 look for its learning rate, as many as it takes to have two tried rates on
-   * either side of the best, without which no verdict is possible; the others repeat it with fresh seeds.
+   * Runs of each method, at least 2. From 10 on up to 7 look for its learning rate, as many as it takes to have two tried
+   * rates on either side of the best; the others repeat it with fresh seeds. Of fewer than 10 half look, which may be too
+   * few for a verdict: it is then inconclusive.
    */
   readonly budget: number;
   /** Rank, alpha and targets of methods given by name; as in `attach`, but targets "all-linear". */
@@ -70,8 +71,8 @@ export interface ComparedMethod {
   readonly runs: readonly MeasuredRun[];
 }
 
-/** Fresh seeds, and so pairs of runs, that a comparison has at least. */
-const FRESH = 3;
+/** Runs of a method that are enough for a verdict: the looks that any search may take, and three pairs of fresh seeds. */
+const ENOUGH = LOOKS + 3;
 
 /**
  * Compares methods on a model and data of one's own: each method's learning rate is looked for on validation rows and one
@@ -81,7 +82,7 @@ const FRESH = 3;
  *
  * @param data A data file (`loadDataset`); a tenth of it is kept for validation and a tenth for the test, unless given.
  * @returns One entry a method, in the order of `methods`; undefined if stopped.
- * @throws {RangeError} If the budget is less than 10 runs, fewer than two methods are given, or a setting makes no sense.
+ * @throws {RangeError} If the budget is less than 2 runs, fewer than two methods are given, or a setting makes no sense.
  *
  * @example Usage
  * ```ts ignore
@@ -99,12 +100,13 @@ export async function compare(
   options: CompareOptions,
 ): Promise<ComparedMethod[] | undefined> {
   const { budget, methods, out = "out/compare", seed = 0, signal } = options;
-  if (!Number.isSafeInteger(budget) || budget < LOOKS + FRESH) {
+  if (!Number.isSafeInteger(budget) || budget < 2) {
     throw new RangeError(
-      `Cannot compare with a budget of ${budget} runs a method: expected at least ${LOOKS + FRESH}, ` +
-        `up to ${LOOKS} to find its learning rate and ${FRESH} with fresh seeds`,
+      `Cannot compare with a budget of ${budget} runs a method: expected at least 2, one to look for its learning rate ` +
+        `and one with a fresh seed; ${ENOUGH} are enough for a verdict`,
     );
   }
+  const most = budget < ENOUGH ? Math.ceil(budget / 2) : LOOKS;
   if (methods.length < 2) {
     throw new RangeError(`Cannot compare ${methods.length} method: expected at least two`);
   }
@@ -142,7 +144,7 @@ export async function compare(
   for (const each of settings) {
     const tried = new Map<number, number>();
     const search: MeasuredRun[] = [];
-    for (let rate = nextRate(tried); rate !== undefined && search.length < LOOKS; rate = nextRate(tried)) {
+    for (let rate = nextRate(tried); rate !== undefined && search.length < most; rate = nextRate(tried)) {
       const row = await measured({ ...each, learningRate: rate, seed });
       if (!row) return undefined;
       tried.set(rate, row.diverged ? NaN : row.final.validation ?? NaN);
