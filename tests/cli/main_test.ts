@@ -5,7 +5,8 @@ import { olora, run } from "./command_line.ts";
 
 const MODEL = fixturePath("llama_tied");
 const DATA = fixturePath("llama_tied/batches.json");
-const COMMANDS = ["reproduce", "train", "eval", "tasks", "generate", "inspect", "devices", "sweep", "fetch"];
+const COMMANDS = "reproduce train eval tasks generate merge convert inspect devices sweep compare fetch"
+  .split(" ");
 
 /** The lines of stderr that say what went wrong. */
 const errors = (stderr: string) => stderr.split("\n").filter((line) => line.startsWith("error: "));

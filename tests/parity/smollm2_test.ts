@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { attach } from "../../lib/adapters/attach.ts";
 import { toFloat32 } from "../../lib/core/host_tensor.ts";
 import { collate } from "../../lib/datasets/batches.ts";
@@ -8,6 +8,7 @@ import { loadTokenizer } from "../../lib/io/tokenizer.ts";
 import { generate } from "../../lib/nn/generate.ts";
 import { loadModel } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
+import { planMemory } from "../../lib/train/memory.ts";
 import { Trainer } from "../../lib/train/train.ts";
 import { expectClose } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
@@ -107,14 +108,21 @@ function wholeNumbers(size: number, place: number): Float32Array<ArrayBuffer> {
 
 for (const method of ["lora", "olora"] as const) {
   Deno.test({
-    name: `Ten training steps of ${method} on SmolLM2-135M in Q4_1 give PEFT's losses`,
+    name:
+      `Ten training steps of ${method} on SmolLM2-135M in Q4_1 give PEFT's losses and take the planned memory`,
     ignore,
     async fn() {
       const gpu = await testDevice();
       const { training: { rank, batches, runs } } = await readFixture<Fixture>("smollm2.json");
       const { learningRate, losses } = runs.find((run) => run.method === method)!;
+      const options = { method, rank, alpha: rank, targets: ["q_proj", "v_proj"] };
+      const batchSize = Math.max(...batches.map(({ length }) => length));
+      const seqLen = Math.max(...batches.flat().map(({ length }) => length)) - 1;
+      const { total } = await planMemory(path, { ...options, batchSize, seqLen });
+      const before = gpu.liveBytes;
       using model = await loadModel(path, { gpu });
-      using adapter = await attach(model, { method, rank, alpha: rank, targets: ["q_proj", "v_proj"] });
+      using adapter = await attach(model, options);
+      gpu.pool.resetPeak();
       if (method === "lora") {
         [...adapter.branches.values()].forEach(({ a: { value } }, place) =>
           gpu.write(value, wholeNumbers(value.size, place))
@@ -126,6 +134,8 @@ for (const method of ["lora", "olora"] as const) {
       using trainer = new Trainer(adapter, order.values(), { steps: losses.length, learningRate });
       const records = (await Array.fromAsync(trainer.run())).flat();
       expectClose(records.map(({ loss }) => loss), losses, TRAINING_TOLERANCE, "losses");
+      const used = gpu.pool.peakBytes - before;
+      assert(Math.abs(total - used) < 0.1 * used, `planned ${total}, used ${used}`);
     },
   });
 }
