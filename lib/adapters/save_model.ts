@@ -72,8 +72,8 @@ export async function saveModel(
       (await gpu.read(layer.bias.value)).forEach((c, i) => values[i] += layer.scale * c);
     }
     const own = dtypeOf(name);
+    requireHeld(name, values, own);
     const tensor = hostTensor(shape, values, own);
-    requireHeld(name, tensor, values);
     if (branch || other) {
       const base = await gpu.read(weight);
       const before = hostTensor(shape, base, own);
@@ -129,16 +129,13 @@ export function blockDType(weights: Model["weights"]): BlockDType | undefined {
   for (const { dtype } of weights.values()) if (isBlockDType(dtype)) return dtype;
 }
 
-/** Requires that rounding made no finite number infinite. */
-function requireHeld(name: string, tensor: HostTensor, values: Float32Array): void {
-  if (tensor.dtype === "f32") return;
-  const at = toFloat32(tensor).findIndex((x, i) => !Number.isFinite(x) && Number.isFinite(values[i]));
-  if (at < 0) return;
-  throw new RangeError(
-    `Cannot write ${name} in ${tensor.dtype}: found ${
-      values[at]
-    }, expected |w| <= ${LARGEST[tensor.dtype]!}, or f32`,
-  );
+/** Requires that rounding to `dtype` makes no finite number infinite. */
+function requireHeld(name: string, values: Float32Array, dtype: SavedDType): void {
+  const most = LARGEST[dtype] ?? Infinity;
+  const rounded = (x: number) => toFloat32(hostTensor([1], Float32Array.of(x), dtype))[0];
+  const found = values.find((x) => Math.abs(x) > most && Number.isFinite(x) && !Number.isFinite(rounded(x)));
+  if (found === undefined) return;
+  throw new RangeError(`Cannot write ${name} in ${dtype}: found ${found}, expected |w| <= ${most}, or f32`);
 }
 
 /** The largest numbers of the types that hold less than f32. */
