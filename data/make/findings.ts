@@ -18,10 +18,12 @@ import {
   type QuantizedBase,
   replicationNote,
   type RunRow,
+  runsAtBestRate,
   type Verdict,
 } from "../../mod.ts";
 import { expand } from "../../lib/experiments/sweep.ts";
 import { writeFileAtomic } from "../../lib/io/atomic.ts";
+import { rateName } from "../../lib/display/rows.ts";
 import { readJsonl } from "../../lib/io/jsonl.ts";
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
@@ -38,8 +40,8 @@ interface Finding {
   /** The config in data/experiments whose runs it rests on, where not all of them may have been made. */
   readonly search?: string;
   readonly missing: string;
-  /** What limits all its verdicts alike. */
-  readonly note?: string;
+  /** What is to be said of all its verdicts alike. */
+  readonly note?: (study: Study) => string;
   /** Of too few bases for a firm verdict, however many runs the others have. */
   readonly isIndication?: true;
 }
@@ -82,6 +84,7 @@ const FINDINGS: readonly Finding[] = [
       "LoRA does as well as full fine-tuning",
     ],
     notebook: "[06](notebooks/06-full-and-far.ipynb)",
+    note: controlNote,
     missing: "six of base 1's runs of full fine-tuning; real models, where it has more to move",
   },
   {
@@ -96,8 +99,7 @@ const FINDINGS: readonly Finding[] = [
       "OLoRA forgets less than full fine-tuning at equal gain",
     ],
     notebook: "[03](notebooks/03-convergence.ipynb), [07](notebooks/07-forgetting.ipynb)",
-    note:
-      "Tasks lost are of one set of items, tiny-arc-challenge; no interval holds what other items would say.",
+    note: () => "Tasks lost are of one set of items, tiny-arc-challenge.",
     missing: "rates between those tried; full fine-tuning at equal gain with fresh seeds",
   },
   {
@@ -148,6 +150,8 @@ interface Study {
   readonly search: readonly RunRow[];
   /** Runs with one seed on one base, which search for the rates of variants, ranks and the far task. */
   readonly single: readonly RunRow[];
+  /** Full fine-tuning of the adapted matrices alone, likewise. */
+  readonly control: readonly RunRow[];
   readonly verdicts: readonly Verdict[];
   /** How far the runs go, in words. */
   readonly note: string;
@@ -172,7 +176,9 @@ async function readStudy(): Promise<Study> {
     ...quantizationVerdicts(await quantizedBases()),
   ];
   const note = replicationNote(rows, search);
-  return { rows, search, single: [...near, ...far], verdicts, note, isFirm: !note.includes("an indication") };
+  const single = [...near, ...far];
+  const control = await read("control");
+  return { rows, search, single, control, verdicts, note, isFirm: !note.includes("an indication") };
 }
 
 /** README.md with its summary made anew: what stands between its two comments. */
@@ -201,9 +207,10 @@ export async function readme(): Promise<string> {
 
 /** The whole of FINDINGS.md, formatted as the repository's pages are. */
 export async function findings(): Promise<string> {
-  const { rows, search, single, verdicts, note, isFirm } = await readStudy();
+  const study = await readStudy();
+  const { rows, search, single, note } = study;
   const sections = await Promise.all(
-    FINDINGS.map((finding) => section(finding, verdicts, isFirm && !finding.isIndication)),
+    FINDINGS.map((finding) => section(finding, study)),
   );
   return await formatted(`# Findings
 
@@ -238,6 +245,19 @@ Published figures on OLoRA by others than its author; none of them was repeated 
 - A frozen and B trained, Llama-2-7B, GSM8K: 3.1 from OLoRA's start, 57.3 from LoRA's, the rate not tuned for each
   (the authors of LoRA-FA, [arXiv:2308.03303](https://arxiv.org/abs/2308.03303), in their review).
 `);
+}
+
+/** Full fine-tuning of the adapted matrices alone, which adapters should be held against where embeddings matter. */
+function controlNote({ control, search }: Study): string {
+  const [{ rate, rows }] = runsAtBestRate(control);
+  const same = ({ config }: RunRow) =>
+    config.model === rows[0].config.model && config.seed === rows[0].config.seed;
+  const [all] = runsAtBestRate(search.filter((row) => same(row) && row.config.method === "full"));
+  const lost = ({ final }: RunRow) =>
+    `${final.test!.toFixed(4)} at ${final.forgetting!.toFixed(3)} nats of general text`;
+  return `Control, one seed on base 1: full fine-tuning of the adapted matrices alone ends at a test loss of ${
+    lost(rows[0])
+  } (rate ${rateName(rate)}), of all weights at ${lost(all.rows[0])} (rate ${rateName(all.rate)}).`;
 }
 
 function devices(rows: readonly RunRow[]): string {
@@ -276,16 +296,16 @@ async function formatted(markdown: string): Promise<string> {
 }
 
 async function section(
-  { name, claim, verdicts, notebook, search, missing, note }: Finding,
-  all: readonly Verdict[],
-  isFirm: boolean,
+  { name, claim, verdicts, notebook, search, missing, note, isIndication }: Finding,
+  study: Study,
 ): Promise<string> {
-  const own = verdictsOf(name, verdicts, all).map((verdict) =>
+  const isFirm = study.isFirm && !isIndication;
+  const own = verdictsOf(name, verdicts, study.verdicts).map((verdict) =>
     `- **${wordsFor(verdict, isFirm)}**: ${verdict.claim}. ${verdict.sentence}`
   );
   const left = search ? await runsLeft(search) : "";
   return `## ${name}. ${claim}\n\n${own.join("\n")}\n\n${
-    note ? `${note} ` : ""
+    note ? `${note(study)} ` : ""
   }Notebook: ${notebook}. Still missing: ${left}${missing}.`;
 }
 
