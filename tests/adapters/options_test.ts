@@ -75,7 +75,7 @@ const COMMON: Record<string, {
     did: ({ scale }) => scale > 1,
     refused: {
       full: "alpha 6: expected none, as full fine-tuning has no branches",
-      ...only("mora remora flora", "alpha 6: expected none for method"),
+      ...each("mora remora flora", "alpha 6: expected none for method"),
     },
   },
   dropout: {
@@ -88,7 +88,11 @@ const COMMON: Record<string, {
   },
   rankPattern: {
     options: { rankPattern: { q_proj: 2 * RANK } },
-    did: ({ branches }) => !branches.size || branches.get(MODULE)!.a.value.shape[0] === 2 * RANK,
+    did: async ({ branches, model, config: { method }, trainable }) => {
+      if (branches.size) return branches.get(MODULE)!.a.value.shape[0] === 2 * RANK;
+      using plain = await attach(model, { method, rank: RANK, targets: [MODULE] });
+      return trainable > plain.trainable;
+    },
     refused: { full: 'rankPattern {"q_proj":4}: expected none, as full fine-tuning has no branches' },
   },
   alphaPattern: {
@@ -96,7 +100,7 @@ const COMMON: Record<string, {
     did: ({ branches }) => !branches.size || branches.get(MODULE)!.scale > 1,
     refused: {
       full: 'alphaPattern {"q_proj":6}: expected none, as full fine-tuning has no branches',
-      ...only("mora remora flora", 'alphaPattern {"q_proj":6}: expected none for method'),
+      ...each("mora remora flora", 'alphaPattern {"q_proj":6}: expected none for method'),
     },
   },
   init: {
@@ -112,7 +116,7 @@ const COMMON: Record<string, {
     },
     refused: {
       full: "Cannot attach given factors for full fine-tuning: expected none",
-      ...only(
+      ...each(
         "mora remora flora adalora lora2 alora",
         "with given factors: expected none, as it has no A and B",
       ),
@@ -124,7 +128,7 @@ const COMMON: Record<string, {
       (await gpu.read(parameters.get(NORM)!.value)).every((value) => value === 3),
     refused: {
       full: "Cannot attach weights for full fine-tuning: expected none",
-      ...only(
+      ...each(
         "mora remora flora adalora lora2 alora",
         "with given factors: expected none, as it has no A and B",
       ),
@@ -137,7 +141,8 @@ const COMMON: Record<string, {
   },
 };
 
-function only(methods: string, words: string): Record<string, string> {
+/** The same words of each of these methods. */
+function each(methods: string, words: string): Record<string, string> {
   return Object.fromEntries(methods.split(" ").map((method) => [method, words]));
 }
 

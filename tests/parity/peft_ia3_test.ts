@@ -1,43 +1,25 @@
 /** PEFT's IA³ on the other side: what it saves is read here as flora of rank 1, what is written here is read there. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { Adapter } from "../../lib/adapters/adapter.ts";
 import { attach, type AttachOptions } from "../../lib/adapters/attach.ts";
 import { loadAdapter, saveAdapter } from "../../lib/adapters/save.ts";
-import { batches } from "../../lib/datasets/batches.ts";
-import { parseDataset } from "../../lib/datasets/load.ts";
 import { readPeftIa3, writePeftIa3 } from "../../lib/io/peft_ia3.ts";
 import { loadModel, type Model } from "../../lib/nn/model.ts";
 import { score } from "../../lib/nn/score.ts";
-import { Trainer } from "../../lib/train/train.ts";
-import { expectClose, furthest } from "../helpers/close.ts";
+import { furthest } from "../helpers/close.ts";
 import { testDevice } from "../helpers/device.ts";
-import { batches as fixtureBatches, fixturePath, readFixture } from "../helpers/fixtures.ts";
+import { fixturePath, readFixture } from "../helpers/fixtures.ts";
 import { inFolder } from "../helpers/folder.ts";
 import { requires } from "../helpers/requires.ts";
-import { askPeft, type PeftMade, type PeftRead } from "./peft_peer.ts";
-
-/** Nats: float32 against float32 on models whose logits are of order 10. */
-const BOUND = 3e-4;
+import { askPeft, type PeftRead } from "./peft_peer.ts";
+import { BOUND, type Made, same, thereAndBack, train } from "./peft_there_and_back.ts";
 
 const FOLDER = fixturePath("peft_ia3");
 const { ids, nll } = await readFixture<{ ids: number[][]; nll: number[][] }>("peft_ia3/nll.json");
-const data = parseDataset(JSON.stringify({ batches: await fixtureBatches("llama_untied") }), "b.json");
 const python = requires("python");
 
 async function load(model = "llama_untied"): Promise<Model> {
   return await loadModel(fixturePath(model), { gpu: await testDevice() });
 }
-
-async function train(adapter: Adapter, steps: number): Promise<void> {
-  using trainer = new Trainer(adapter, batches(data, { batchSize: 1, seqLen: 1, seed: 0 }), {
-    steps,
-    learningRate: 3e-2,
-  });
-  await Array.fromAsync(trainer.run());
-}
-
-const same = (actual: readonly ArrayLike<number>[], expected: readonly ArrayLike<number>[], by: number) =>
-  actual.forEach((row, i) => expectClose(row, expected[i], by, `row ${i}`));
 
 Deno.test("loadAdapter() gives PEFT's likelihoods for the IA³ that PEFT saved, trains the same vectors on, and saves them bit for bit", () =>
   inFolder(async (folder) => {
@@ -64,7 +46,7 @@ Deno.test("loadAdapter() gives PEFT's likelihoods for the IA³ that PEFT saved, 
   }));
 
 /** What PEFT is asked to write. */
-const MADE: Record<string, Pick<PeftMade, "config" | "steps" | "dtype"> & { model?: string }> = {
+const MADE: Made = {
   "untrained": { config: { target_modules: ["k_proj", "down_proj"], feedforward_modules: ["down_proj"] } },
   "by regular expressions": {
     config: { target_modules: ".*\\.(v_proj|up_proj|down_proj)", feedforward_modules: ".*1\\.mlp\\.\\w+" },
@@ -90,37 +72,7 @@ Deno.test({
   name:
     "loadAdapter() gives PEFT's likelihoods for each IA³ that PEFT writes, and PEFT its own for them saved again",
   ignore: python.ignore,
-  fn: (t) =>
-    inFolder(async (folder) => {
-      const base = (name: string) => fixturePath(MADE[name].model ?? "llama_untied");
-      const out = (name: string) => `${folder}/${name.replaceAll(/\W+/g, "-")}`;
-      const rows = ids.map((row) => row.map((id) => id % 53));
-      const { write } = await askPeft(python.path, {
-        ids: rows,
-        write: Object.entries(MADE).map(([name, { model: _, ...made }]) => ({
-          ...{ name, base: base(name), out: out(name) },
-          ...made,
-        })),
-      });
-      const saved: PeftRead[] = [];
-      for (const [name, { steps = 0, model: which }] of Object.entries(MADE)) {
-        await t.step(name, async () => {
-          using model = await load(which);
-          const before = await score(model, rows);
-          using adapter = await loadAdapter(model, out(name));
-          const found = await score(model, rows);
-          same(found, write[name], BOUND);
-          const moved = furthest(found, before);
-          assert(steps ? moved > 1e-2 : moved < BOUND, `moved by ${moved} nats`);
-          await saveAdapter(adapter, `${out(name)}-again`);
-          saved.push({ name, base: base(name), adapter: `${out(name)}-again` });
-        });
-      }
-      const { read } = await askPeft(python.path, { ids: rows, read: saved });
-      for (const { name } of saved) {
-        await t.step(`${name}, saved again`, () => same(read[name], write[name], BOUND));
-      }
-    }),
+  fn: (t) => thereAndBack(t, python.path, MADE, ids),
 });
 
 /** What is written here. */
